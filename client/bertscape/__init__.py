@@ -1,0 +1,1 @@
+"""Loss landscapes of fine-tuned BERT models: the vocabulary and the client."""

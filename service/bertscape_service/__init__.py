@@ -1,0 +1,1 @@
+"""The coordinator: REST, durable state, scheduling, assembly."""

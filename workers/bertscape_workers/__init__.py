@@ -1,0 +1,1 @@
+"""The numerics and the Ray workers; importing the package itself imports no torch."""
