@@ -1,0 +1,182 @@
+"""What the scheduler is told: frozen values, sent by the coordinator or reported by the dispatcher.
+
+Every identifier is a string, every tile a number on its job's grid. All of them pickle, so that
+they cross the pipe between the two processes as they are.
+
+    from the coordinator   JobAdmitted, JobCancelled, JobRefused, DispatcherLost
+    from the dispatcher    CapacityChanged, WorkerReady, WorkerDied, JobPrepared, PrepareFailed,
+                           TileDone, TileFailed, ArraysLost
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "ArraysLost",
+    "CapacityChanged",
+    "DispatcherLost",
+    "Event",
+    "JobAdmitted",
+    "JobCancelled",
+    "JobPrepared",
+    "JobRefused",
+    "PrepareFailed",
+    "TileDone",
+    "TileFailed",
+    "WorkerDied",
+    "WorkerReady",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdmitted:
+    """A new job, or one restored after a restart.
+
+    Attributes:
+        job_id: The job; its place in the queue is the order of admission.
+        tiles: The tiles still missing, in the order to run them, none twice.
+        device: The device that an earlier preparing pinned, or None.
+        attempts: Failed attempts already counted, by tile; a tile left out has none.
+        prepare_attempts: Failed attempts at preparing already counted since the last that succeeded.
+    """
+
+    job_id: str
+    tiles: tuple[int, ...]
+    device: str | None = None
+    attempts: Mapping[int, int] = field(default_factory=dict)
+    prepare_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """Someone wants no more of this job; tiles in flight may finish."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRefused:
+    """The coordinator found what fails a job at once, such as pins that differ from earlier ones.
+
+    Where a JobPrepared brought the finding, this event comes before it: the JobPrepared then only
+    frees its worker, and no tile is started.
+    """
+
+    job_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherLost:
+    """Everything on Ray is gone: all workers, all prepared arrays. Nothing of it is an attempt.
+
+    The next dispatcher reports CapacityChanged; until then the capacity is zero.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged:
+    """How many workers the cluster should have now, by its GPUs or CPUs and its memory."""
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A worker that was starting can take work.
+
+    Attributes:
+        worker_id: As StartWorker named it.
+        device: The device's model; jobs pinned to another model never come to this worker.
+    """
+
+    worker_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker ended without being told to.
+
+    Attributes:
+        worker_id: As StartWorker named it.
+        reason: What is known of the cause.
+        counts: True where its process alone died: an attempt at what it was running. False where
+            its node or Ray died: no attempt.
+    """
+
+    worker_id: str
+    reason: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobPrepared:
+    """The job's arrays are on the cluster; `device` is the model of the worker that prepared it."""
+
+    job_id: str
+    worker_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareFailed:
+    """Preparing raised.
+
+    Attributes:
+        job_id: The job.
+        worker_id: The worker that prepared it.
+        error: The last error, for people.
+        final: True for bad input, which fails the job at once; else it is one attempt.
+    """
+
+    job_id: str
+    worker_id: str
+    error: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TileDone:
+    """A tile's numbers are computed."""
+
+    job_id: str
+    tile: int
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TileFailed:
+    """The evaluator raised on a tile: one attempt. The worker lives on."""
+
+    job_id: str
+    tile: int
+    worker_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArraysLost:
+    """A worker could not load the job's arrays, for the node that held them is gone: no attempt.
+
+    It stands in for the report on the tile that this worker was given.
+    """
+
+    job_id: str
+    worker_id: str
+
+
+Event = (
+    JobAdmitted
+    | JobCancelled
+    | JobRefused
+    | DispatcherLost
+    | CapacityChanged
+    | WorkerReady
+    | WorkerDied
+    | JobPrepared
+    | PrepareFailed
+    | TileDone
+    | TileFailed
+    | ArraysLost
+)
