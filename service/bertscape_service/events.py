@@ -37,7 +37,7 @@ class JobAdmitted:
         tiles: The tiles still missing, in the order to run them, none twice.
         device: The device that an earlier preparing pinned, or None.
         attempts: Failed attempts already counted, by tile; a tile left out has none.
-        prepare_attempts: Failed attempts at preparing already counted since the last that succeeded.
+        prepare_attempts: Failed attempts at preparing since the last that succeeded.
     """
 
     job_id: str
