@@ -1,0 +1,107 @@
+"""What preparing a job found: the pins and the measured facts, as one JSON-able object.
+
+The service journals it before the first tile; a later preparing of the same job must find the
+same, or the job fails (two surfaces never mix). Floats survive the trip through JSON bit for
+bit; NaN and infinity travel as the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Numbers = tuple[float, float, float, float, float, float, float, float]  # as in `NUMBERS`
+
+NUMBERS = (
+    "train_loss",
+    "train_error",
+    "eval_loss",
+    "eval_error",
+    "train_loss_stderr",
+    "train_error_stderr",
+    "eval_loss_stderr",
+    "eval_error_stderr",
+)
+"""The order of the eight float64 numbers that an evaluator gives at one point."""
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class CheckpointFound(_Found):
+    """One checkpoint as it was read."""
+
+    source: str  # the folder, or the hub id
+    sha256: str  # of the safetensors files and config.json
+    commit: str | None = None  # of a hub id
+
+
+class SplitFound(_Found):
+    """One tokenized split."""
+
+    source: str
+    sha256: str  # of token ids, token types, lengths and labels, in their fixed order
+    examples: int
+    tokens: int  # without padding
+
+
+class SelfCheck(_Found):
+    """One checkpoint that lies on the plane: plain Hugging Face model against evaluator."""
+
+    checkpoint: str  # "pretrained", "finetuned" or "toward"
+    alpha: float
+    beta: float
+    expected: Numbers  # the freshly loaded backbone with θ1's head, plain Hugging Face model
+    found: Numbers  # the evaluator at (alpha, beta)
+    passed: bool | None  # None where the precision only reports the difference
+
+
+class TrajectoryFound(_Found):
+    """The checkpoints of a trajectory: projections and true numbers, (T,) each."""
+
+    step: tuple[int, ...]
+    alpha: tuple[float, ...]  # the paper's projection; NaN where it is not defined
+    beta: tuple[float, ...]
+    alpha_lsq: tuple[float, ...]  # least squares onto the plane, relative to its origin
+    beta_lsq: tuple[float, ...]
+    residual: tuple[float, ...]  # distance from the plane, in units of ‖δ1‖
+    numbers: tuple[Numbers, ...]  # of each checkpoint's backbone with θ1's head
+
+
+class Findings(_Found):
+    """Everything that preparing found."""
+
+    checkpoints: dict[str, CheckpointFound]  # pretrained, finetuned, toward, trajectory[0], …
+    splits: dict[str, SplitFound]  # train, eval
+    delta1_norm: float  # ‖δ1‖
+    delta2_norm: float | None  # ‖θ2 − θ0‖ before rescaling; None without a y checkpoint
+    cosine: float | None  # of δ1 and δ2; None on a curve
+    classes: int  # K
+    self_checks: tuple[SelfCheck, ...]
+    trajectory: TrajectoryFound | None
+    precision: str  # what `auto` came to: fp32
+    device: str  # model name of the device, as workers report it
+    threads: int  # per worker
+    torch: str  # build
+
+    def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
+        """(key, here, there) of each leaf in which two findings differ; files come first."""
+        here, there = _leaves(self.model_dump(mode="json")), _leaves(other.model_dump(mode="json"))
+        for key in [*here, *(key for key in there if key not in here)]:
+            if here.get(key) != there.get(key):
+                yield key, here.get(key), there.get(key)
+
+
+def _leaves(value: Any, key: str = "") -> dict[str, Any]:
+    """Every leaf of nested mappings and lists under its dotted key, in order."""
+    if isinstance(value, dict):
+        items: Iterator[tuple[str, Any]] = iter(value.items())
+    elif isinstance(value, list):
+        items = ((str(index), item) for index, item in enumerate(value))
+    else:
+        return {key: value}
+    leaves: dict[str, Any] = {}
+    for name, item in items:
+        leaves |= _leaves(item, f"{key}.{name}" if key else name)
+    return leaves

@@ -1,0 +1,180 @@
+"""A surface in memory: the result over a grid, whole or with holes.
+
+`Surface` holds what the HDF5 file of format version 1 holds; `bertscape.surface_file` writes
+and reads that file, and `assemble` builds a surface from what preparing found and the tiles that
+are done.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.findings import NUMBERS, Findings, SelfCheck, TrajectoryFound
+from bertscape.grid import tiles
+from bertscape.spec import JobSpec
+
+if TYPE_CHECKING:  # both are optional extras of the client
+    import xarray
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one tile, as the file's group `run/` records it."""
+
+    tile: int
+    attempt: int  # from 1
+    worker: str
+    device: str
+    started: float  # Unix time, seconds
+    seconds: float
+    outcome: str  # done | failed | lost
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a surface came about; outside the promise that results do not depend on the run."""
+
+    attempts: tuple[Attempt, ...] = ()
+    workers: int = 0
+    threads: int = 1  # per worker
+    tile_points: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The four numbers and their standard errors over the grid, with all that explains them."""
+
+    spec: JobSpec
+    findings: Findings
+    numbers: NDArray[
+        np.float64
+    ]  # (8, ny, nx), or (8, nx) of a curve, in the order of NUMBERS; NaN in holes
+    evaluated: NDArray[np.uint8]  # (ny, nx) or (nx,): 1 where a value was computed
+    run: Run
+
+    @property
+    def alpha(self) -> NDArray[np.float64]:
+        """X coordinates, (nx,), in units of ‖δ1‖."""
+        return self.spec.points.x.values()
+
+    @property
+    def beta(self) -> NDArray[np.float64] | None:
+        """Y coordinates, (ny,), in units of ‖δ1‖; None for a curve."""
+        axis = self.spec.points.y
+        return None if axis is None else axis.values()
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """One dataset by its name in the file, as in `surface["train_loss"]`; rows are β."""
+        if name not in NUMBERS:
+            raise KeyError(f"{name!r}: expected one of {', '.join(NUMBERS)}")
+        return self.numbers[NUMBERS.index(name)]
+
+    @property
+    def train_loss(self) -> NDArray[np.float64]:
+        """Mean cross-entropy J on the training split, in nats."""
+        return self["train_loss"]
+
+    @property
+    def train_error(self) -> NDArray[np.float64]:
+        """1 − accuracy on the training split."""
+        return self["train_error"]
+
+    @property
+    def eval_loss(self) -> NDArray[np.float64]:
+        """Mean cross-entropy J on the evaluation split, in nats."""
+        return self["eval_loss"]
+
+    @property
+    def eval_error(self) -> NDArray[np.float64]:
+        """1 − accuracy on the evaluation split: the generalization error."""
+        return self["eval_error"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point was evaluated."""
+        return bool(self.evaluated.all())
+
+    @property
+    def self_checks(self) -> tuple[SelfCheck, ...]:
+        """Evaluator against plain model at each checkpoint on the plane."""
+        return self.findings.self_checks
+
+    @property
+    def failed_self_checks(self) -> tuple[SelfCheck, ...]:
+        """Those that did not pass; a surface that has any must not be trusted."""
+        return tuple(check for check in self.self_checks if check.passed is False)
+
+    @property
+    def trajectory(self) -> TrajectoryFound | None:
+        """The projected checkpoints, if the job asked for any."""
+        return self.findings.trajectory
+
+    def save(self, path: str | Path) -> None:
+        """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""
+        from bertscape.surface_file import write_surface
+
+        write_surface(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Surface":
+        """Read a file that `save` or the service wrote; `SurfaceFileError` where it is none."""
+        from bertscape.surface_file import read_surface
+
+        return read_surface(Path(path))
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
+        from bertscape.plot import plot_surface
+
+        return plot_surface(self, **options)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The same as a labelled dataset; needs the package xarray."""
+        from bertscape.surface_file import to_xarray
+
+        return to_xarray(self)
+
+
+def assemble(
+    spec: JobSpec,
+    findings: Findings,
+    tile_points: int,
+    done: Iterable[tuple[int, NDArray[np.float64]]],
+    run: Run,
+) -> Surface:
+    """Build the surface from the tiles that are done.
+
+    Args:
+        spec: the job.
+        findings: what preparing found.
+        tile_points: how many points the job's tiles hold at most.
+        done: (tile index, numbers of shape (points of the tile, 8) in the order of NUMBERS).
+        run: how it came about.
+
+    Returns:
+        The surface; points of tiles that are not done are NaN, with `evaluated` 0.
+    """
+    grid = spec.points
+    numbers = np.full((len(NUMBERS), grid.size), np.nan)
+    evaluated = np.zeros(grid.size, dtype=np.uint8)
+    order = tiles(grid, tile_points)
+    for index, values in done:
+        points = list(order[index].points)
+        if values.shape != (len(points), len(NUMBERS)):
+            raise ValueError(f"tile {index}: shape {values.shape}, expected {(len(points), 8)}")
+        numbers[:, points] = values.T
+        evaluated[points] = 1
+    return Surface(
+        spec=spec,
+        findings=findings,
+        numbers=numbers.reshape(len(NUMBERS), *grid.shape),
+        evaluated=evaluated.reshape(grid.shape),
+        run=dataclasses.replace(run, tile_points=tile_points),
+    )
