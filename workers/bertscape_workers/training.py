@@ -1,0 +1,99 @@
+"""What every use of the Hugging Face `Trainer` here shares: quiet, and told step by step."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging as transformers_logging
+
+
+class Progress(Protocol):
+    """Told where a stage stands."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Called at the stage's start with `done` 0, then after each of its `total` steps."""
+
+
+class Examples(Dataset[dict[str, Any]]):
+    """Tokenized, unpadded examples in the form that a `Trainer` takes."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.rows[index]
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' own bars and reports, and put its settings back afterwards."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Compute with `count` threads; sums, and so results, depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def quiet_arguments(output: Path, **settings: Any) -> TrainingArguments:
+    """`TrainingArguments` that print nothing, report nowhere and keep only what a checkpoint needs.
+
+    Args:
+        output: the folder of the checkpoints.
+        settings: further fields of `TrainingArguments`, under their own names.
+    """
+    return TrainingArguments(
+        output_dir=str(output),
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+        logging_strategy="epoch",
+        save_only_model=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **settings,
+    )
+
+
+def silence(trainer: Trainer, stage: str, progress: Progress | None) -> None:
+    """Let `trainer` tell `progress` instead of printing its logs to standard output."""
+    trainer.remove_callback(PrinterCallback)
+    if progress is not None:
+        trainer.add_callback(_Steps(stage, progress))
+
+
+class _Steps(TrainerCallback):
+    """Hands the optimizer's steps on to a `Progress`."""
+
+    def __init__(self, stage: str, progress: Progress) -> None:
+        self.stage = stage
+        self.progress = progress
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.progress(self.stage, 0, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self.progress(self.stage, state.global_step, state.max_steps)
