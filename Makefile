@@ -1,0 +1,37 @@
+# Everything runs from .venv, which the first target that needs it creates.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# Also for the build of the package itself, which pip does in an environment of its own.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install demo test check format
+
+help:
+	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
+	@echo "make test    every test (BERTSCAPE_GLUE=folder for the tests on real text)"
+	@echo "make check   lint, format, types, layers"
+	@echo "make format  format and mend what ruff can mend"
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --only-binary :all: --editable '.[test]'
+	@touch $@
+
+demo: install
+	$(BIN)/bertscape demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
