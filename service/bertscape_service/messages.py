@@ -1,4 +1,4 @@
-"""What crosses the pipe between the API process and the dispatcher, besides events and instructions.
+"""What crosses the pipe between the API process and the dispatcher.
 
 Both ends run the same version of this package, so a message is a pickled frozen dataclass on a
 `multiprocessing.connection.Connection`.
