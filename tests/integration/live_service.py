@@ -1,0 +1,135 @@
+"""A live service in processes of its own, and a small job to give it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bertscape import Client
+
+START_DEADLINE_S = 120.0  # generous: Ray starts in seconds, a hanging start must end the test
+
+
+@dataclass
+class LiveService:
+    """`bertscape serve` as a user would start it: a real process on a real socket."""
+
+    state: Path
+    root: Path
+    workers: int = 2
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen[str] | None = None
+    url: str = ""
+    log: Path = field(init=False)
+
+    def start(self) -> "LiveService":
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.log = self.state / f"serve-{time.monotonic_ns()}.log"
+        command = [
+            *(sys.executable, "-m", "bertscape", "serve", "--port", "0"),
+            *("--state-dir", str(self.state), "--allow-root", str(self.root)),
+            *("--workers", str(self.workers), *self.options),
+        ]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, text=True, stdin=subprocess.DEVNULL
+            )
+        self.url = wait_for(self._printed_url, "the printed URL")
+        return self
+
+    def client(self) -> Client:
+        return Client(self.url)
+
+    def dispatcher(self) -> psutil.Process:
+        """The dispatcher of this service: the child that leads a session of its own."""
+        return wait_for(self._find_dispatcher, "the dispatcher")
+
+    def ray_process(self, name: str) -> psutil.Process:
+        """A process of the dispatcher's session by its name or title, as in "gcs_server"."""
+        return wait_for(lambda: self._find_ray_process(name), name)
+
+    def stop(self) -> int:
+        """Ctrl-C; the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """What a lost machine does to the API process."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def _printed_url(self) -> str | None:
+        assert self.process is not None
+        found = re.search(r"http://\S+:\d+", self.log.read_text())
+        if found is None and self.process.poll() is not None:
+            raise AssertionError(f"serve ended: {self.log.read_text()}")
+        return found and found[0]
+
+    def _find_dispatcher(self) -> psutil.Process | None:
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            if os.getsid(child.pid) == child.pid:
+                return child
+        return None
+
+    def _find_ray_process(self, name: str) -> psutil.Process | None:
+        session = self.dispatcher().pid
+        for process in psutil.process_iter():
+            try:
+                title = " ".join(process.cmdline()[:1])
+                if os.getsid(process.pid) == session and name in title:
+                    return process
+            except (psutil.Error, ProcessLookupError):
+                continue
+        return None
+
+
+def wait_for(find, what: str, deadline_s: float = START_DEADLINE_S):
+    """The first true answer of `find`; an assertion error that names `what` after the deadline."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if found := find():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {deadline_s:.0f} s")
+
+
+# --- a small model, and text for it ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SmallInputs:
+    """A tiny BERT with two fine-tuned versions, all with random weights, and two data files."""
+
+    folder: Path
+
+    def spec(self, count: int = 5, **changes: object) -> dict[str, object]:
+        return {
+            "kind": "surface",
+            "model": {
+                "pretrained": str(self.folder / "start" / "checkpoint-0"),
+                "finetuned": str(self.folder / "first" / "checkpoint-8"),
+            },
+            "y": {"toward": str(self.folder / "second" / "checkpoint-8")},
+            "grid": {"x": [-1, 2, count], "y": [-1, 2, count]},
+            "data": {
+                "train": {"path": str(self.folder / "train.tsv")},
+                "eval": {"path": str(self.folder / "eval.tsv")},
+                "text": "sentence",
+                "max_length": 32,
+            },
+            "trajectory": [
+                str(self.folder / "start" / "checkpoint-0"),
+                str(self.folder / "first" / "checkpoint-8"),
+            ],
+            **changes,
+        }
