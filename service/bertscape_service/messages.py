@@ -54,7 +54,7 @@ class PrepareProgress:
 
 @dataclass(frozen=True, slots=True)
 class PrepareDone:
-    """From the dispatcher; becomes `JobPrepared`, or `JobRefused` where the pins differ."""
+    """From the dispatcher; becomes `JobPrepared`, after a `JobRefused` where the pins differ."""
 
     job_id: str
     worker_id: str
