@@ -5,6 +5,7 @@ same, or the job fails (two surfaces never mix). Floats survive the trip through
 bit; NaN and infinity travel as the strings "NaN", "Infinity" and "-Infinity".
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,9 +86,15 @@ class Findings(_Found):
     threads: int  # per worker
     torch: str  # build
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `model_validate` reads them back as equal findings."""
+        # model_dump(mode="json") keeps NaN a float, which no JSON holds and which equals nothing.
+        values: dict[str, Any] = json.loads(self.model_dump_json())
+        return values
+
     def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""
-        here, there = _leaves(self.model_dump(mode="json")), _leaves(other.model_dump(mode="json"))
+        here, there = _leaves(self.to_json()), _leaves(other.to_json())
         for key in [*here, *(key for key in there if key not in here)]:
             if here.get(key) != there.get(key):
                 yield key, here.get(key), there.get(key)

@@ -74,7 +74,8 @@ class Surface:
         """One dataset by its name in the file, as in `surface["train_loss"]`; rows are β."""
         if name not in NUMBERS:
             raise KeyError(f"{name!r}: expected one of {', '.join(NUMBERS)}")
-        return self.numbers[NUMBERS.index(name)]
+        values: NDArray[np.float64] = self.numbers[NUMBERS.index(name)]
+        return values
 
     @property
     def train_loss(self) -> NDArray[np.float64]:

@@ -1,0 +1,133 @@
+"""Surfaces made from formulas, for the tests of the client."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertscape.findings import (
+    CheckpointFound,
+    Findings,
+    SelfCheck,
+    SplitFound,
+    TrajectoryFound,
+)
+from bertscape.spec import JobSpec, parse_spec
+from bertscape.surface import Attempt, Run, Surface
+
+MakeSurface = Callable[..., Surface]
+
+
+def spec_values(kind: str = "surface", **changes: Any) -> dict[str, Any]:
+    """A small valid spec as plain values."""
+    values: dict[str, Any] = {
+        "kind": kind,
+        "name": "bowl",
+        "model": {"pretrained": "/runs/a/checkpoint-0", "finetuned": "/runs/a/checkpoint-8"},
+        "grid": {"x": [-1, 2, 7]},
+        "data": {
+            "train": {"path": "/data/train.tsv"},
+            "eval": {"path": "/data/dev.tsv"},
+            "text": ["sentence"],
+        },
+    }
+    if kind == "surface":
+        values["y"] = {"toward": "/runs/b/checkpoint-8"}
+        values["grid"] = {"x": [-1, 2, 7], "y": [-1, 1, 5]}
+    return {**values, **changes}
+
+
+def bowl(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """A training loss with its minimum, 0.1, at θ1 = (1, 0)."""
+    return 0.1 + 0.6 * (alpha - 1) ** 2 + 0.4 * beta**2
+
+
+def a_trajectory() -> TrajectoryFound:
+    return TrajectoryFound(
+        step=(0, 4, 8),
+        alpha=(0.0, 0.6, 1.0),
+        beta=(0.0, 0.2, float("nan")),
+        alpha_lsq=(0.0, 0.61, 1.0),
+        beta_lsq=(0.0, 0.19, 0.0),
+        residual=(0.0, 0.05, 1e-17),
+        numbers=tuple((0.7 - i / 10, 0.5, 0.6, 0.4, 0.01, 0.02, 0.03, 0.04) for i in range(3)),
+    )
+
+
+def findings(spec: JobSpec, trajectory: TrajectoryFound | None, passed: bool = True) -> Findings:
+    numbers = (0.1, 0.0, 1 / 3, 0.2, 0.01, 0.02, 0.03, 0.04)
+    two = spec.kind == "surface"
+    return Findings(
+        checkpoints={
+            "pretrained": CheckpointFound(source="/runs/a/checkpoint-0", sha256="0" * 64),
+            "finetuned": CheckpointFound(source="/runs/a/checkpoint-8", sha256="1" * 64),
+        },
+        splits={
+            "train": SplitFound(source="/data/train.tsv", sha256="2" * 64, examples=64, tokens=900),
+            "eval": SplitFound(source="/data/dev.tsv", sha256="3" * 64, examples=32, tokens=400),
+        },
+        delta1_norm=7.25,
+        delta2_norm=6.1 if two else None,
+        cosine=0.1234567890123456789 if two else None,
+        classes=2,
+        self_checks=(
+            SelfCheck(
+                checkpoint="finetuned",
+                alpha=1.0,
+                beta=0.0,
+                expected=numbers,
+                found=numbers if passed else (0.2, *numbers[1:]),
+                passed=passed,
+            ),
+        ),
+        trajectory=trajectory,
+        precision="fp32",
+        device="a CPU",
+        threads=1,
+        torch="2.13.0+cpu",
+    )
+
+
+@pytest.fixture
+def make_surface() -> MakeSurface:
+    """Build a surface; `loss` is a function of (α, β), `holes` the indices not evaluated."""
+
+    def make(
+        kind: str = "surface",
+        *,
+        loss: Callable[[np.ndarray, np.ndarray], np.ndarray] = bowl,
+        holes: tuple[int, ...] = (),
+        trajectory: bool = True,
+        passed: bool = True,
+        **changes: Any,
+    ) -> Surface:
+        spec = parse_spec(spec_values(kind, **changes))
+        grid = spec.points
+        alpha, beta = grid.coordinates(range(grid.size)).T
+        train = loss(alpha, beta)
+        numbers = np.stack(
+            [
+                train,
+                np.clip(train / 4, 0, 0.5),
+                train * 1.2 + 0.05,
+                np.clip(train / 4 + 0.1, 0, 0.5),
+                *(np.full(grid.size, 0.01 * k) for k in range(1, 5)),
+            ]
+        )
+        evaluated = np.ones(grid.size, dtype=np.uint8)
+        numbers[:, list(holes)] = np.nan
+        evaluated[list(holes)] = 0
+        attempts = (
+            Attempt(0, 1, "worker-1", "a CPU", 1_700_000_000.25, 0.5, "lost"),
+            Attempt(0, 2, "worker-2 é", "a CPU", 1_700_000_001.5, 0.75, "done"),
+        )
+        return Surface(
+            spec=spec,
+            findings=findings(spec, a_trajectory() if trajectory else None, passed),
+            numbers=numbers.reshape(8, *grid.shape),
+            evaluated=evaluated.reshape(grid.shape),
+            run=Run(attempts, workers=2, threads=1, tile_points=4, versions={"torch": "2.13.0"}),
+        )
+
+    return make
