@@ -6,9 +6,9 @@ Both ends run the same version of this package, so a message is a pickled frozen
 To the dispatcher: `DescribeJob` (before the first instruction that names the job), then the
 scheduler's `DispatcherInstruction`s.
 
-From the dispatcher: the messages below, and the scheduler's events `WorkerReady`, `WorkerDied`,
-`TileFailed` and `ArraysLost` as they are. The coordinator journals what must last, and hands the
-scheduler the event that a message stands for.
+From the dispatcher: the messages below (`Farewell` goes no further than the link), and the
+scheduler's events `WorkerReady`, `WorkerDied`, `TileFailed` and `ArraysLost` as they are. The
+coordinator journals what must last, and hands the scheduler the event that a message stands for.
 """
 
 from dataclasses import dataclass
@@ -84,3 +84,10 @@ class TileResult:
     numbers: NDArray[np.float64]  # (points of the tile, 8), in the order of NUMBERS
     started: float  # Unix time, seconds
     seconds: float  # of evaluation in the worker
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """From the dispatcher, its last word: why it ends. The link tells it to whoever learns that."""
+
+    reason: str
