@@ -1,1 +1,69 @@
-"""Loss landscapes of fine-tuned BERT models: the vocabulary and the client."""
+"""Loss landscapes of fine-tuned BERT models: job specs, surfaces, and the client of a service.
+
+>>> import bertscape  # doctest: +SKIP
+>>> with bertscape.Client() as client:
+...     surface = client.submit("spec.yaml").wait().surface()
+"""
+
+from bertscape.basin import BasinKind, BasinWidth, basin_width
+from bertscape.client import Client
+from bertscape.connection import version as _version
+from bertscape.errors import (
+    BertscapeError,
+    InvalidInput,
+    JobFailed,
+    MissingExtra,
+    Problem,
+    ProblemType,
+    ServiceError,
+    ServiceUnreachable,
+    SurfaceFileError,
+)
+from bertscape.findings import NUMBERS, Findings, SelfCheck, TrajectoryFound
+from bertscape.grid import Axis, Grid, Tile
+from bertscape.job import Job
+from bertscape.job_status import JobStatus
+from bertscape.retries import Retries
+from bertscape.self_checks import SelfCheckWarning
+from bertscape.spec import JobSpec, Limits, load_spec, parse_spec
+from bertscape.surface import Attempt, Run, Surface
+from bertscape.surface_file import read_surface, write_surface
+
+__version__ = _version()
+
+__all__ = [
+    "NUMBERS",
+    "Attempt",
+    "Axis",
+    "BasinKind",
+    "BasinWidth",
+    "BertscapeError",
+    "Client",
+    "Findings",
+    "Grid",
+    "InvalidInput",
+    "Job",
+    "JobFailed",
+    "JobSpec",
+    "JobStatus",
+    "Limits",
+    "MissingExtra",
+    "Problem",
+    "ProblemType",
+    "Retries",
+    "Run",
+    "SelfCheck",
+    "SelfCheckWarning",
+    "ServiceError",
+    "ServiceUnreachable",
+    "Surface",
+    "SurfaceFileError",
+    "Tile",
+    "TrajectoryFound",
+    "__version__",
+    "basin_width",
+    "load_spec",
+    "parse_spec",
+    "read_surface",
+    "write_surface",
+]

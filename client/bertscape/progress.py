@@ -1,0 +1,67 @@
+"""A job's progress as one line on a terminal; nothing in a pipe."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from bertscape.job_status import JobStatus
+
+
+class JobProgress:
+    """A bar on standard error that shows each status it is given."""
+
+    def __init__(self, status: JobStatus, shown: bool = True) -> None:
+        self._bar = tqdm(
+            total=status.points_total or None,
+            initial=status.points_done,
+            desc=status.name or status.id,
+            unit="point",
+            file=sys.stderr,
+            disable=None if shown else True,  # None: only where it is no terminal
+            dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} points{postfix}",
+        )
+        self.show(status)
+
+    def show(self, status: JobStatus) -> None:
+        """Bring the bar up to date."""
+        if status.points_total:
+            self._bar.total = status.points_total
+        self._bar.n = status.points_done
+        self._bar.set_postfix_str(outlook(status), refresh=False)
+        self._bar.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+def outlook(status: JobStatus) -> str:
+    """What the job does and how long it will: "running on 4 workers, about 2 min left"."""
+    text = status.state
+    if status.state == "preparing" and status.stage:
+        text = f"preparing: {status.stage}"
+    if status.state == "running" and status.workers:
+        text = f"running on {status.workers} {'worker' if status.workers == 1 else 'workers'}"
+    if status.eta_seconds is not None and not status.final:
+        text += f", about {duration(status.eta_seconds)} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: "40 s", "5 min", "2 h 10 min"."""
+    if not seconds < 1e9:
+        return "for ever"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
