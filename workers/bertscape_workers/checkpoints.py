@@ -1,0 +1,223 @@
+"""Checkpoints as files: where they lie, what pins them, and their tensors as float32."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.findings import CheckpointFound
+from bertscape.spec import Hub
+from bertscape_workers.safetensors_headers import (
+    CONFIG_FILE,
+    FLOATING,
+    TensorHeader,
+    read_json,
+    tensor_headers,
+    weight_files,
+)
+
+COMPLETE_CHECKPOINT_HINT = (
+    "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
+)
+_HUB_FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+)
+_STEP = re.compile(r"(?:^|[-_])(\d+)$")
+_BLOCK = 1 << 20  # bytes read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFiles:
+    """A checkpoint in a local folder: the user's own, or a snapshot in the hub's cache."""
+
+    key: str  # in the job spec, for messages
+    source: str  # the folder, or the hub id
+    folder: Path
+    commit: str | None = None  # of a hub id
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The plain values of `config.json`."""
+        return read_json(self.folder / CONFIG_FILE, self.key)
+
+    def found(self) -> CheckpointFound:
+        """What pins this checkpoint, read from its files."""
+        return CheckpointFound(source=self.source, sha256=self._sha256(), commit=self.commit)
+
+    def _sha256(self) -> str:
+        """Of `config.json` and the safetensors files, each with its name and size before it."""
+        digest = hashlib.sha256()
+        for path in (self.folder / CONFIG_FILE, *weight_files(self.folder, self.key)):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            with path.open("rb") as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+def locate(checkpoint: str | Hub, key: str) -> CheckpointFiles:
+    """Find a checkpoint's folder; a hub id is downloaded, or taken from the local cache.
+
+    Raises:
+        InvalidInput: no such folder, no such hub id, no config.json, or no safetensors.
+    """
+    files = locate_tokenizer(checkpoint, key)
+    weight_files(files.folder, key)
+    read_json(files.folder / CONFIG_FILE, key)
+    return files
+
+
+def locate_tokenizer(checkpoint: str | Hub, key: str) -> CheckpointFiles:
+    """Find a folder that need hold no weights; a hub id is downloaded, or taken from the cache."""
+    if isinstance(checkpoint, Hub):
+        folder = _snapshot(checkpoint, key)
+        return CheckpointFiles(key, checkpoint.hub, folder, commit=folder.name)
+    if not Path(checkpoint).is_dir():
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, checkpoint, "a checkpoint folder", "is not there"
+        )
+    return CheckpointFiles(key, checkpoint, Path(checkpoint))
+
+
+def _snapshot(checkpoint: Hub, key: str) -> Path:
+    try:
+        return Path(
+            snapshot_download(
+                checkpoint.hub,
+                revision=checkpoint.revision,
+                allow_patterns=list(_HUB_FILES),
+                ignore_patterns=["*/*"],
+            )
+        )
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        revision = f" at {checkpoint.revision}" if checkpoint.revision else ""
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            key,
+            f"{checkpoint.hub}{revision}",
+            "a model on the hub or in its local cache",
+            f"({' '.join(str(error).split())[:200]})",
+        ) from error
+
+
+def steps(checkpoints: Sequence[str | Hub]) -> tuple[int, ...]:
+    """The step of each checkpoint of a trajectory.
+
+    It is the number that ends the folder's name, or the hub revision: 124 for `checkpoint-124`.
+    Where any of them has none, all are numbered by their place in the list, from 0.
+    """
+    names = [
+        (checkpoint.revision or "") if isinstance(checkpoint, Hub) else Path(checkpoint).name
+        for checkpoint in checkpoints
+    ]
+    found = [_STEP.search(name) for name in names]
+    if all(found):
+        return tuple(int(match[1]) for match in found if match)
+    return tuple(range(len(checkpoints)))
+
+
+# --- tensors ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A tensor to read: any of these names, with this shape."""
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    floating: bool = True
+
+
+def read_tensors(
+    files: CheckpointFiles, wanted: Sequence[Wanted], expected: str
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read tensors one at a time: floating ones as float32, whatever the file holds.
+
+    Args:
+        files: the checkpoint.
+        wanted: which tensors.
+        expected: the end of the message where one is missing.
+
+    Yields:
+        (index into `wanted`, values), in the order of the files.
+
+    Raises:
+        InvalidInput: a tensor is missing, or of another shape; the message names it.
+    """
+    headers = {_current(name): (name, header) for name, header in _headers(files).items()}
+    found = _match(files, wanted, headers, expected)
+    for path in sorted({header.file for _, header in found}):
+        with safe_open(path, framework="pt") as stream:
+            for index, (name, header) in enumerate(found):
+                if header.file == path:
+                    yield index, _values(stream.get_tensor(name))
+
+
+def _headers(files: CheckpointFiles) -> Mapping[str, TensorHeader]:
+    return tensor_headers(files.folder, files.key)
+
+
+def _current(name: str) -> str:
+    """The name that a tensor has today; old checkpoints call a LayerNorm's gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def _match(
+    files: CheckpointFiles,
+    wanted: Sequence[Wanted],
+    headers: Mapping[str, tuple[str, TensorHeader]],
+    expected: str,
+) -> list[tuple[str, TensorHeader]]:
+    found = [next((headers[n] for n in one.names if n in headers), None) for one in wanted]
+    missing = [one.names[0] for one, match in zip(wanted, found, strict=True) if match is None]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            expected,
+            f"lacks {', '.join(missing[:3])}{more}",
+        )
+    matches = [match for match in found if match is not None]
+    for one, (name, header) in zip(wanted, matches, strict=True):
+        if one.floating and header.dtype not in FLOATING:
+            raise InvalidInput.of(
+                ProblemType.INVALID_CHECKPOINT,
+                files.key,
+                files.source,
+                "tensors in float64, float32, float16 or bfloat16",
+                f"has {name} as {header.dtype}",
+            )
+        if header.shape != one.shape:
+            raise InvalidInput.of(
+                ProblemType.CHECKPOINT_MISMATCH,
+                files.key,
+                files.source,
+                f"the shape of model.finetuned's architecture, {list(one.shape)}",
+                f"has {name} of shape {list(header.shape)}",
+            )
+    return matches
+
+
+def _values(tensor: torch.Tensor) -> NDArray[Any]:
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -1,0 +1,78 @@
+"""How much memory a job needs, from its sizes alone; stdlib only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bertscape.errors import InvalidInput, ProblemType
+
+PROCESS = 600 << 20  # bytes of a worker that holds no job: the interpreter, torch, transformers
+_FLOAT = 4  # bytes
+_BATCH = 32  # examples, as in the reference evaluator
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """What a job takes, in bytes."""
+
+    object_store: int  # origin, directions and splits, once per node
+    worker: int  # the most that one process has of its own: the one that prepares
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimits:
+    """What there is, in bytes."""
+
+    worker: int
+    object_store: int
+
+    def check(self, need: MemoryNeed) -> None:
+        """Raise `InvalidInput` (does-not-fit), with the sizes, where the job needs more."""
+        for what, needed, there in (
+            ("object store of a node", need.object_store, self.object_store),
+            ("memory of a worker", need.worker, self.worker),
+        ):
+            if needed > there:
+                raise InvalidInput.of(
+                    ProblemType.DOES_NOT_FIT,
+                    "model",
+                    _gibibytes(needed),
+                    f"at most {_gibibytes(there)}, the {what}",
+                    f"are needed in the {what}",
+                )
+
+
+def memory_for(
+    parameters: int, directions: int, config: Mapping[str, Any], max_length: int, splits: int = 0
+) -> MemoryNeed:
+    """What a job needs.
+
+    Args:
+        parameters: of the backbone.
+        directions: 1 of a curve, 2 of a surface.
+        config: of the model.
+        max_length: tokens of the longest example.
+        splits: bytes of both tokenized splits, where they are known.
+    """
+    vector = _FLOAT * parameters
+    arrays = vector * (1 + directions) + splits
+    # Preparing holds the arrays, a working copy, and one checkpoint beside them.
+    own = arrays + 2 * vector + _activations(config, max_length) + PROCESS
+    return MemoryNeed(object_store=arrays, worker=own)
+
+
+def _activations(config: Mapping[str, Any], max_length: int) -> int:
+    """Bytes of the largest tensors that one layer keeps alive for one batch."""
+    hidden = _number(config, ("hidden_size", "dim"), 768)
+    wide = _number(config, ("intermediate_size", "hidden_dim"), 4 * hidden)
+    heads = _number(config, ("num_attention_heads", "n_heads"), 12)
+    return _FLOAT * _BATCH * max_length * (6 * hidden + 2 * wide + 2 * heads * max_length)
+
+
+def _number(config: Mapping[str, Any], names: tuple[str, ...], default: int) -> int:
+    found = (config[name] for name in names if isinstance(config.get(name), int))
+    return int(next(found, default))
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / (1 << 30):.3g} GiB"
