@@ -1,20 +1,256 @@
-"""Admission: every check of a job that needs its files but not their rows.
+"""Admission: every check of a job that needs its files, but not their rows.
 
 The API calls this on each submission, so it imports neither torch, transformers nor Ray, and reads
-headers only.
+configs and headers only. What a hub id or a `datasets` id holds is found while preparing.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
-from bertscape.spec import JobSpec, Limits
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.spec import FINETUNED, JobSpec, Limits, parse_spec
+from bertscape_workers import architecture
+from bertscape_workers.memory import MemoryNeed, memory_for
+from bertscape_workers.safetensors_headers import (
+    COMPLETE_CHECKPOINT_HINT,
+    CONFIG_FILE,
+    FLOATING,
+    TensorHeader,
+    current_name,
+    lacking,
+    read_json,
+    tensor_headers,
+)
+from bertscape_workers.tables import column_names, refuse_local_dataset, refuse_missing_columns
 
-__all__ = ["admit"]
+__all__ = ["MemoryNeed", "admit", "memory_need"]
+
+_NO_LIMITS = Limits()
+_TOKENIZER = "model.tokenizer"  # the one folder that need hold no weights
 
 
 def admit(
-    spec: JobSpec, limits: Limits | None = None, roots: Sequence[Path] | None = None
+    spec: JobSpec, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None
 ) -> JobSpec:
-    """Placeholder for the moment."""
-    (limits or Limits()).check(spec)
+    """Check a job against its files.
+
+    Args:
+        spec: with absolute paths.
+        limits: what one job may ask for.
+        roots: the folders that its files must lie in, symbolic links resolved; None binds nothing.
+
+    Returns:
+        The same spec, its paths with symbolic links resolved.
+
+    Raises:
+        InvalidInput: the first of everything that is wrong.
+    """
+    limits.check(spec)
+    for key, path in _paths(spec):
+        _refuse_outside(key, Path(path), roots)
+    spec = _resolved(spec)
+    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    _check_tokenizer(spec)
+    if roots is not None:
+        for folder in folders:
+            for file in _files(folder.key, folder.path):
+                _refuse_outside(folder.key, file, roots)
+    _check_checkpoints(folders, spec)
+    for name in ("train", "eval"):
+        _check_data(spec, name)
     return spec
+
+
+def memory_need(spec: JobSpec) -> MemoryNeed:
+    """The memory that a job takes, from the headers of its checkpoint folders, in bytes.
+
+    Where every checkpoint is a hub id, only what does not depend on its size is counted.
+    """
+    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    folders.sort(key=lambda folder: folder.key != "model.finetuned")
+    directions = 1 if spec.y is None else 2
+    if not folders:
+        return memory_for(0, directions, {}, spec.data.max_length)
+    parameters = sum(prod(shape) for shape in folders[0].backbone().values())
+    return memory_for(parameters, directions, folders[0].config, spec.data.max_length)
+
+
+# --- paths --------------------------------------------------------------------------------------
+
+
+def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """(key, folder) of each checkpoint that is a folder and must hold weights."""
+    named: list[tuple[str, Any]] = [
+        ("model.pretrained", spec.model.pretrained),
+        ("model.finetuned", spec.model.finetuned),
+    ]
+    named += [
+        (f"{key}.toward", direction.toward)
+        for key, direction in (("x", spec.x), ("y", spec.y))
+        if direction is not None and direction.toward != FINETUNED
+    ]
+    named += [(f"trajectory[{place}]", one) for place, one in enumerate(spec.trajectory)]
+    return ((key, value) for key, value in named if isinstance(value, str))
+
+
+def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    yield from _checkpoints(spec)
+    if isinstance(spec.model.tokenizer, str):
+        yield _TOKENIZER, spec.model.tokenizer
+    for name, split in (("train", spec.data.train), ("eval", spec.data.eval)):
+        if split.path is not None:
+            yield f"data.{name}.path", split.path
+
+
+def _refuse_outside(key: str, path: Path, roots: Sequence[Path] | None) -> None:
+    """Before anything is read: whether a path exists outside the roots is not told."""
+    if roots is None:
+        return
+    real = _real(key, path)
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_ALLOWED,
+            key,
+            str(path),
+            f"a path under {', '.join(str(root) for root in roots)}",
+            "leads elsewhere",
+        )
+
+
+def _real(key: str, path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, str(path), "a readable path", f"({error})"
+        ) from error
+
+
+def _files(key: str, folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, str(folder), "a readable folder", f"({error})"
+        ) from error
+
+
+def _resolved(spec: JobSpec) -> JobSpec:
+    value = spec.to_json()
+
+    def resolve(key: str, holder: Any, name: Any) -> None:
+        if isinstance(holder[name], str) and holder[name] != FINETUNED:
+            holder[name] = str(_real(key, Path(holder[name])))
+
+    for name in value["model"]:
+        resolve(f"model.{name}", value["model"], name)
+    for axis in {"x", "y"} & set(value):
+        if "toward" in value[axis]:
+            resolve(f"{axis}.toward", value[axis], "toward")
+    for split in ("train", "eval"):
+        if "path" in value["data"][split]:
+            resolve(f"data.{split}.path", value["data"][split], "path")
+    for place in range(len(value["trajectory"])):
+        resolve(f"trajectory[{place}]", value["trajectory"], place)
+    return parse_spec(value)
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A checkpoint folder as its config and its headers tell it."""
+
+    key: str
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, TensorHeader]  # by the name that they have today
+
+    @classmethod
+    def read(cls, key: str, path: Path) -> "_Folder":
+        tensors = tensor_headers(path, key)
+        config = read_json(path / CONFIG_FILE, key)
+        return cls(key, path, config, {current_name(name): one for name, one in tensors.items()})
+
+    def backbone(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of a classifier's floating tensors under its largest prefix, as in "bert."."""
+        sizes: Counter[str] = Counter()
+        for name, tensor in self.tensors.items():
+            sizes[name.partition(".")[0]] += prod(tensor.shape)
+        prefix = f"{sizes.most_common(1)[0][0]}." if sizes else ""
+        return {
+            name.removeprefix(prefix): tensor.shape
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix) and tensor.dtype in FLOATING
+        }
+
+
+def _check_tokenizer(spec: JobSpec) -> None:
+    path = spec.model.tokenizer
+    if isinstance(path, str) and not Path(path).is_dir():
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
+        )
+
+
+def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
+    finetuned = next((folder for folder in folders if folder.key == "model.finetuned"), None)
+    for folder in folders[:1] if finetuned is None else [finetuned]:
+        architecture.refuse_long_inputs(folder.config, spec.data.max_length)
+    if finetuned is None:
+        return
+    architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
+    for folder in folders:
+        if folder is not finetuned:
+            architecture.refuse_other_architecture(
+                finetuned.config, folder.config, folder.key, _pair(folder, finetuned)
+            )
+            _check_tensors(finetuned, folder)
+
+
+def _pair(folder: _Folder, finetuned: _Folder) -> str:
+    return f"{folder.path} (beside model.finetuned, {finetuned.path})"
+
+
+def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
+    """Every backbone tensor of θ1, in the same shape, with its prefix or without."""
+    there: dict[str, tuple[int, ...]] = {}
+    for name, tensor in folder.tensors.items():
+        there[name] = tensor.shape
+        there.setdefault(name.partition(".")[2], tensor.shape)
+    wanted = finetuned.backbone()
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise lacking(
+            missing,
+            folder.key,
+            str(folder.path),
+            f"every backbone tensor; {COMPLETE_CHECKPOINT_HINT}",
+        )
+    for name, shape in wanted.items():
+        if there[name] != shape:
+            raise InvalidInput.of(
+                ProblemType.CHECKPOINT_MISMATCH,
+                folder.key,
+                _pair(folder, finetuned),
+                f"the shape that model.finetuned has, {list(shape)}",
+                f"has {name} of shape {list(there[name])}",
+            )
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def _check_data(spec: JobSpec, name: str) -> None:
+    split = spec.data.train if name == "train" else spec.data.eval
+    key = f"data.{name}"
+    if split.path is None:
+        refuse_local_dataset(split, key)
+        return
+    found = column_names(Path(split.path), key)
+    refuse_missing_columns(found, spec.data, key, split.path)

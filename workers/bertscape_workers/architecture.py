@@ -28,6 +28,7 @@ _OFFSET_POSITIONS = frozenset(
         "xmod",
     }
 )
+_CLASSIFIER = "ForSequenceClassification"
 _POSITION_KEYS = ("max_position_embeddings", "n_positions")
 
 # Settings that change what the same tensors compute, under the names that families give them.
@@ -76,7 +77,19 @@ def refuse_long_inputs(config: Config, max_length: int) -> None:
 
 
 def refuse_other_heads(config: Config, key: str, source: str) -> None:
-    """Raise `InvalidInput` for a regression or a multi-label head, whose J is no cross-entropy."""
+    """Raise `InvalidInput` for any head but that of a single-label classifier.
+
+    The loss of a regression or a multi-label head is no cross-entropy over classes.
+    """
+    names = config.get("architectures") or ()
+    if names and not any(str(name).endswith(_CLASSIFIER) for name in names):
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            key,
+            source,
+            f"a fine-tuned model …{_CLASSIFIER}, with its head",
+            f"is a {', '.join(map(str, names))}",
+        )
     problem = config.get("problem_type")
     if problem in ("regression", "multi_label_classification") or label_count(config) < 2:
         found = f"has problem_type {problem!r} and {label_count(config)} label(s)"

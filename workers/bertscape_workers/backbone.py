@@ -11,11 +11,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape_workers.checkpoints import (
-    COMPLETE_CHECKPOINT_HINT,
     CheckpointFiles,
     Wanted,
     read_tensors,
 )
+from bertscape_workers.safetensors_headers import COMPLETE_CHECKPOINT_HINT
 
 # Floats; 64 bytes. Matrix products give other last bits at other alignments, so every tensor of
 # every working copy begins at a multiple of this.

@@ -20,14 +20,13 @@ from bertscape_workers.safetensors_headers import (
     CONFIG_FILE,
     FLOATING,
     TensorHeader,
+    current_name,
+    lacking,
     read_json,
     tensor_headers,
     weight_files,
 )
 
-COMPLETE_CHECKPOINT_HINT = (
-    "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
-)
 _HUB_FILES = (
     "config.json",
     "model*.safetensors",
@@ -161,7 +160,7 @@ def read_tensors(
     Raises:
         InvalidInput: a tensor is missing, or of another shape; the message names it.
     """
-    headers = {_current(name): (name, header) for name, header in _headers(files).items()}
+    headers = {current_name(name): (name, header) for name, header in _headers(files).items()}
     found = _match(files, wanted, headers, expected)
     for path in sorted({header.file for _, header in found}):
         with safe_open(path, framework="pt") as stream:
@@ -174,13 +173,6 @@ def _headers(files: CheckpointFiles) -> Mapping[str, TensorHeader]:
     return tensor_headers(files.folder, files.key)
 
 
-def _current(name: str) -> str:
-    """The name that a tensor has today; old checkpoints call a LayerNorm's gamma and beta."""
-    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-        "LayerNorm.beta", "LayerNorm.bias"
-    )
-
-
 def _match(
     files: CheckpointFiles,
     wanted: Sequence[Wanted],
@@ -190,14 +182,7 @@ def _match(
     found = [next((headers[n] for n in one.names if n in headers), None) for one in wanted]
     missing = [one.names[0] for one, match in zip(wanted, found, strict=True) if match is None]
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise InvalidInput.of(
-            ProblemType.INVALID_CHECKPOINT,
-            files.key,
-            files.source,
-            expected,
-            f"lacks {', '.join(missing[:3])}{more}",
-        )
+        raise lacking(missing, files.key, files.source, expected)
     matches = [match for match in found if match is not None]
     for one, (name, header) in zip(wanted, matches, strict=True):
         if one.floating and header.dtype not in FLOATING:

@@ -4,14 +4,14 @@ import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from tqdm import tqdm
 
 from bertscape.command import DONE, JOB_FAILED, Command
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.self_checks import describe_failures
-from bertscape.spec import load_spec
+from bertscape.spec import Data, Hub, load_spec, parse_spec
 
 if TYPE_CHECKING:
     from bertscape.surface import Surface
@@ -43,7 +43,7 @@ class _Stages:
         return tqdm(total=total, desc=stage, file=sys.stderr, disable=disable, leave=False)
 
 
-def positive(text: str) -> int:
+def _positive(text: str) -> int:
     """A whole number above 0, given as an option's value."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
@@ -57,14 +57,14 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, help="the job spec, a YAML or JSON file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the HDF5 file to write")
     parser.add_argument(
-        "--threads", type=positive, default=1, help="CPU threads (default 1, as a worker has)"
+        "--threads", type=_positive, default=1, help="CPU threads (default 1, as a worker has)"
     )
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
 
 def _run(options: Namespace) -> int:
     spec = load_spec(options.spec)
-    refuse_unwritable(options.output)
+    _refuse_unwritable(options.output)
 
     from bertscape_workers.local_run import run_job
 
@@ -82,7 +82,7 @@ def _run(options: Namespace) -> int:
     return DONE
 
 
-def refuse_unwritable(output: Path) -> None:
+def _refuse_unwritable(output: Path) -> None:
     """Raise `InvalidInput` before the work, where its result could not be written after it."""
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise InvalidInput.of(
@@ -120,6 +120,158 @@ RUN = Command(
     help="compute a surface or a curve in this process, without a service",
     add_arguments=_add_run_arguments,
     run=_run,
+    extra="workers",
+    requires=_REQUIRES,
+)
+
+
+# --- finetune -----------------------------------------------------------------------------------
+
+
+def _add_finetune_arguments(parser: ArgumentParser) -> None:
+    _add_model_arguments(parser)
+    _add_data_arguments(parser)
+    _add_training_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="the folder for the checkpoints"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_model_arguments(parser: ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    source = model.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pretrained", type=Path, help="a checkpoint folder")
+    source.add_argument("--hub", help="a checkpoint on the hub, by its id")
+    model.add_argument("--revision", help="of the hub id: a branch, a tag or a commit")
+    model.add_argument(
+        "--start",
+        choices=("pretrained", "scratch"),
+        default="pretrained",
+        help="scratch: random weights of the same architecture",
+    )
+    model.add_argument(
+        "--labels", nargs="+", metavar="NAME", help="class names in the head's order"
+    )
+
+
+def _add_data_arguments(parser: ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("--train", required=True, help="the training split: a file, or its name")
+    data.add_argument("--eval", required=True, help="the evaluation split: a file, or its name")
+    data.add_argument("--dataset", help="a datasets id; --train and --eval then name its splits")
+    data.add_argument("--config", help="of the datasets id")
+    data.add_argument("--dataset-revision", help="of the datasets id")
+    data.add_argument("--text", nargs="+", required=True, metavar="COLUMN", help="one or two")
+    data.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
+    data.add_argument("--max-length", type=_positive, default=128, help="in tokens (default 128)")
+    data.add_argument("--train-examples", type=_positive, help="train on a random sample")
+    data.add_argument("--eval-examples", type=_positive, help="evaluate on a random sample")
+    data.add_argument("--sample-seed", type=int, default=0, help="of the samples (default 0)")
+
+
+def _add_training_arguments(parser: ArgumentParser) -> None:
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=_positive, default=3, help="default 3")
+    training.add_argument("--max-steps", type=_positive, help="optimizer steps; overrides --epochs")
+    training.add_argument("--batch-size", type=_positive, default=32, help="default 32")
+    training.add_argument("--learning-rate", type=float, default=2e-5, help="peak (default 2e-5)")
+    training.add_argument("--warmup", type=float, default=0.1, help="share of steps (default 0.1)")
+    training.add_argument("--weight-decay", type=float, default=0.01, help="default 0.01")
+    training.add_argument(
+        "--schedule", choices=("linear", "cosine", "constant"), default="linear", help="after it"
+    )
+    training.add_argument("--seed", type=int, default=0, help="default 0")
+    training.add_argument("--threads", type=_positive, help="CPU threads")
+
+
+def _finetune(options: Namespace) -> int:
+    data = _data(options)  # before torch is imported: a wrong option is then told at once
+
+    from bertscape_workers.fine_tuning import FineTuning, Schedule, Start, finetune
+
+    settings = FineTuning(
+        pretrained=_pretrained(options),
+        data=data,
+        start=Start(options.start),
+        labels=None if options.labels is None else tuple(options.labels),
+        epochs=options.epochs,
+        max_steps=options.max_steps,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        warmup=options.warmup,
+        weight_decay=options.weight_decay,
+        schedule=Schedule(options.schedule),
+        seed=options.seed,
+        threads=options.threads,
+    )
+    stages = _Stages()
+    try:
+        result = finetune(settings, options.output, stages)
+    except KeyboardInterrupt:
+        stages.close()
+        _say(f"bertscape finetune: interrupted; what is done lies in {options.output}")
+        return JOB_FAILED
+    finally:
+        stages.close()
+    if options.json:
+        summary = {
+            "output": str(result.output),
+            "checkpoints": [str(path) for path in result.checkpoints],
+            "labels": list(result.labels),
+            "eval_accuracy": result.eval_accuracy,
+            "eval_loss": result.eval_loss,
+        }
+        sys.stdout.write(json.dumps(summary) + "\n")
+    else:
+        sys.stdout.write(
+            f"{result.output}: {len(result.checkpoints)} checkpoints, "
+            f"dev accuracy {result.eval_accuracy:.4f}\n"
+        )
+    return DONE
+
+
+def _pretrained(options: Namespace) -> str | Hub:
+    if options.hub is not None:
+        return Hub(hub=options.hub, revision=options.revision)
+    if options.revision is not None:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "--revision", options.revision, "it beside --hub only"
+        )
+    return str(options.pretrained.expanduser().absolute())
+
+
+def _data(options: Namespace) -> Data:
+    value = {
+        "train": _split(options, options.train, options.train_examples),
+        "eval": _split(options, options.eval, options.eval_examples),
+        "text": options.text,
+        "label": options.label,
+        "max_length": options.max_length,
+    }
+    # A spec's own checks, with its own messages; the model in it is never looked at.
+    model = {"pretrained": "-", "finetuned": "-"}
+    return parse_spec({"kind": "curve", "model": model, "data": value}).data
+
+
+def _split(options: Namespace, where: str, examples: int | None) -> dict[str, Any]:
+    sample = {} if examples is None else {"examples": examples, "seed": options.sample_seed}
+    if options.dataset is None:
+        return {"path": str(Path(where).expanduser().absolute()), **sample}
+    source = {
+        "dataset": options.dataset,
+        "config": options.config,
+        "split": where,
+        "revision": options.dataset_revision,
+    }
+    return {**{key: item for key, item in source.items() if item is not None}, **sample}
+
+
+FINETUNE = Command(
+    name="finetune",
+    help="fine-tune a classifier into a folder that is itself a trajectory",
+    add_arguments=_add_finetune_arguments,
+    run=_finetune,
     extra="workers",
     requires=_REQUIRES,
 )

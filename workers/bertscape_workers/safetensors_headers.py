@@ -6,7 +6,7 @@ each tensor's dtype, shape and place. Reading it costs a few kilobytes, whatever
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})  # what can be read as float32
+COMPLETE_CHECKPOINT_HINT = (
+    "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
+)
 
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
@@ -104,13 +107,27 @@ def tensor_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
     return headers
 
 
+def current_name(name: str) -> str:
+    """The name that a tensor has today; old checkpoints call a LayerNorm's gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def lacking(names: Sequence[str], key: str, source: str, expected: str) -> InvalidInput:
+    """The error of a checkpoint that lacks these tensors."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT,
+        key,
+        source,
+        expected,
+        f"lacks {', '.join(names[:3])}{more}",
+    )
+
+
 def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
-    with path.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= _LONGEST_HEADER:
-            raise _broken(path, key, "does not begin with a safetensors header")
-        text = stream.read(length)
+    length, text = _header_text(path, key)
     try:
         members = json.loads(text)
         members.pop("__metadata__", None)
@@ -124,6 +141,18 @@ def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
     if path.stat().st_size < 8 + length + end:
         raise _broken(path, key, "is cut short")
     return entries
+
+
+def _header_text(path: Path, key: str) -> tuple[int, bytes]:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if 2 <= length <= _LONGEST_HEADER:
+                return length, stream.read(length)
+    except OSError as error:
+        raise _broken(path, key, f"({error})") from error
+    raise _broken(path, key, "does not begin with a safetensors header")
 
 
 def _broken(path: Path, key: str, found: str) -> InvalidInput:

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Data, Split
 
 _DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+_Line = tuple[int, list[str]]  # its number in the file, from 1, and its cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,7 @@ def read_rows(data: Data, name: str) -> list[Row]:
     columns = (*data.text, data.label)
     records = list(_records(split, key, columns))
     if not records:
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA, key, source_name(split), "at least one example", "is empty"
-        )
+        raise _empty(key, source_name(split))
     chosen = _sample(len(records), split, key)
     return [_row(records[index], data, key, source_name(split)) for index in chosen]
 
@@ -66,18 +66,26 @@ def column_names(path: Path, key: str) -> tuple[str, ...]:
     """The columns that a data file's header names; of JSONL, the keys of its first line.
 
     Raises:
-        InvalidInput: the file is not there, is not text, or is no Parquet file.
+        InvalidInput: the file is not there, is empty, is not text, or is no Parquet file.
     """
-    match path.suffix.lower():
-        case ".parquet":
-            return _parquet_columns(path, key)
-        case ".jsonl":
-            first = next(_jsonl_records(path, key), None)
-            return tuple(first.values) if first else ()
-        case suffix:
-            with _open_text(path, key) as stream:
-                lines = _tsv_lines(stream) if suffix == ".tsv" else csv.reader(stream)
-                return tuple(_first(lines, path, key))
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet_columns(path, key)
+    if suffix == ".jsonl":
+        first = next(_jsonl_records(path, key), None)
+        names = () if first is None else tuple(first.values)
+    else:
+        _, cells = next(_TEXT_LINES[suffix](path, key), (0, []))
+        names = tuple(cells)
+    if not names:
+        raise _empty(key, str(path))
+    return names
+
+
+def _empty(key: str, source: str) -> InvalidInput:
+    return InvalidInput.of(
+        ProblemType.INVALID_DATA, key, source, "at least one example", "is empty"
+    )
 
 
 def refuse_missing_columns(
@@ -137,22 +145,28 @@ def _records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record
     if split.path is None:
         return _dataset_records(split, key, columns)
     path = Path(split.path)
-    readers: dict[str, Callable[[Path, str], Iterator[_Record]]] = {
-        ".tsv": _tsv_records,
-        ".csv": _csv_records,
-        ".jsonl": _jsonl_records,
-    }
-    if path.suffix.lower() == ".parquet":
-        return _parquet_records(path, key, columns)
-    return readers[path.suffix.lower()](path, key)
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet_records(path, key, columns)
+        case ".jsonl":
+            return _jsonl_records(path, key)
+        case suffix:
+            return _table(path, key, _TEXT_LINES[suffix](path, key))
 
 
-def _open_text(path: Path, key: str) -> TextIO:
+@contextmanager
+def _text(path: Path, key: str, newline: str = "") -> Iterator[TextIO]:
+    """The open file; what is wrong with it, or found wrong while it is read, is named."""
     try:
         # utf-8-sig takes away the byte-order mark that spreadsheets put first.
-        return path.open(encoding="utf-8-sig", newline="")
+        with path.open(encoding="utf-8-sig", newline=newline) as stream:
+            yield stream
     except OSError as error:
         raise _not_there(path, key, error) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA, f"{key}.path", str(path), "UTF-8 text", f"({error})"
+        ) from error
 
 
 def _not_there(path: Path, key: str, error: OSError) -> InvalidInput:
@@ -161,28 +175,23 @@ def _not_there(path: Path, key: str, error: OSError) -> InvalidInput:
     )
 
 
-def _tsv_lines(stream: TextIO) -> Iterator[list[str]]:
-    """The cells of each line; a TSV has no quoting, so a quote is a character like any other."""
-    for line in stream.read().split("\n"):
-        yield line.removesuffix("\r").split("\t")
+def _tsv_lines(path: Path, key: str) -> Iterator[_Line]:
+    """A TSV has no quoting: a quote is a character like any other, and a line ends at its end."""
+    with _text(path, key, newline="\n") as stream:
+        for number, line in enumerate(stream, 1):
+            yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def _tsv_records(path: Path, key: str) -> Iterator[_Record]:
-    with _open_text(path, key) as stream, _text_errors(path, key):
-        lines = list(_tsv_lines(stream))
-    if lines[-1] == [""]:
-        lines.pop()  # the file ends with a line end
-    yield from _table(path, key, enumerate(lines, 1))
-
-
-def _csv_records(path: Path, key: str) -> Iterator[_Record]:
-    with _open_text(path, key) as stream, _text_errors(path, key):
+def _csv_lines(path: Path, key: str) -> Iterator[_Line]:
+    with _text(path, key) as stream:
         reader = csv.reader(stream, strict=True)
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    yield from _table(path, key, iter(lines))
+        yield from ((reader.line_num, cells) for cells in reader if cells)
 
 
-def _table(path: Path, key: str, lines: Iterator[tuple[int, list[str]]]) -> Iterator[_Record]:
+_TEXT_LINES = {".tsv": _tsv_lines, ".csv": _csv_lines}
+
+
+def _table(path: Path, key: str, lines: Iterator[_Line]) -> Iterator[_Record]:
     _, header = next(lines, (0, []))
     for number, cells in lines:
         if len(cells) != len(header):
@@ -197,7 +206,7 @@ def _table(path: Path, key: str, lines: Iterator[tuple[int, list[str]]]) -> Iter
 
 
 def _jsonl_records(path: Path, key: str) -> Iterator[_Record]:
-    with _open_text(path, key) as stream, _text_errors(path, key):
+    with _text(path, key) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 yield _Record(f"line {number}", _json_object(line, path, key, number))
@@ -216,21 +225,6 @@ def _json_object(line: str, path: Path, key: str, number: int) -> dict[str, Any]
             "one JSON object a line",
         )
     return value
-
-
-@contextmanager
-def _text_errors(path: Path, key: str) -> Iterator[None]:
-    try:
-        yield
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA, f"{key}.path", str(path), "UTF-8 text", f"({error})"
-        ) from error
-
-
-def _first(lines: Iterator[list[str]], path: Path, key: str) -> list[str]:
-    with _text_errors(path, key):
-        return next(lines, [])
 
 
 # --- Parquet and `datasets` ---------------------------------------------------------------------
