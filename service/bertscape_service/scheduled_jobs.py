@@ -7,7 +7,7 @@ from enum import StrEnum
 
 __all__ = ["Job", "JobState", "JobsByAge"]
 
-_HISTORY = 64
+_HISTORY = 32
 
 
 class JobState(StrEnum):
@@ -68,6 +68,12 @@ class Job:
     def has_ended(self) -> bool:
         """Whether nothing is left to be done for it."""
         return self.state in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+    def land(self, tile: int) -> None:
+        """Take a tile out of those in flight."""
+        del self.in_flight[tile]
+        if not self.in_flight:
+            self.in_flight.clear()  # an emptied dict keeps its table, and ended jobs are kept
 
 
 class JobsByAge:

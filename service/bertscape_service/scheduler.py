@@ -409,7 +409,7 @@ class Scheduler:
             told.job.prepared_by = None
             self._preparing[worker.device] -= 1
         else:
-            del told.job.in_flight[told.tile]
+            told.job.land(told.tile)
         return told
 
     def _absorb(self, event: _Report) -> None:
