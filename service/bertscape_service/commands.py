@@ -1,0 +1,116 @@
+"""The commands of this package; importable without what they need."""
+
+import argparse
+import os
+from pathlib import Path
+
+from bertscape.command import DONE, Command
+from bertscape.grid import DEFAULT_TILE_POINTS
+from bertscape.spec import Limits
+from bertscape_service.settings import (
+    ALLOWED_ROOTS_VARIABLE,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_STATE_DIRECTORY,
+    STATE_DIRECTORY_VARIABLE,
+    TOKEN_VARIABLE,
+    Settings,
+)
+
+
+def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_network_arguments(parser.add_argument_group("who may reach it"))
+    _add_cluster_arguments(parser.add_argument_group("what it computes on"))
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="where jobs and surfaces are kept "
+        f"(default: ${STATE_DIRECTORY_VARIABLE}, else {DEFAULT_STATE_DIRECTORY})",
+    )
+    parser.add_argument(
+        "--tile-points",
+        type=int,
+        metavar="N",
+        default=DEFAULT_TILE_POINTS,
+        help="grid points that a worker evaluates in one call (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-points",
+        type=int,
+        metavar="N",
+        default=Limits().points,
+        help="grid points that one job may have (default: %(default)s)",
+    )
+
+
+def _add_network_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)"
+    )
+    group.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help="port to listen on; 0 is any free one (default: %(default)s)",
+    )
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the bearer token that clients must send, needed beyond loopback "
+        f"(default: ${TOKEN_VARIABLE}, else none)",
+    )
+    group.add_argument(
+        "--allowed-host",
+        action="append",
+        metavar="NAME",
+        help="a further name that clients may know this service by; may be repeated",
+    )
+    group.add_argument(
+        "--allow-root",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="a folder that jobs may read from; may be repeated "
+        f"(default: ${ALLOWED_ROOTS_VARIABLE}, else the working directory)",
+    )
+
+
+def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="the Ray cluster to join, or auto (default: an embedded Ray)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="how many workers (default: one per GPU, else one per core, as memory allows)",
+    )
+    group.add_argument(
+        "--cpus-per-worker",
+        type=int,
+        metavar="N",
+        default=1,
+        help="cores, and threads, of each worker (default: %(default)s)",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = Settings.of(options, os.environ)
+    from bertscape_service.serve import serve
+
+    serve(settings)
+    return DONE
+
+
+SERVE = Command(
+    name="serve",
+    help="run the service until Ctrl-C",
+    add_arguments=_add_serve_arguments,
+    run=_serve,
+    extra="service",
+    requires=("fastapi", "uvicorn", "ray"),
+)

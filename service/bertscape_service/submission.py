@@ -1,0 +1,92 @@
+"""From the body of a submission to a job that may be written down.
+
+Everything here reads files (headers, never rows) and belongs on a thread. Torch is not needed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.spec import FINETUNED, Hub, JobSpec, parse_spec
+from bertscape_service.messages import ClusterFound
+from bertscape_service.settings import Settings
+from bertscape_workers.admission import admit, memory_need
+from bertscape_workers.memory import MemoryLimits
+
+
+def read_body(body: bytes) -> Any:
+    """The JSON value of a request's body.
+
+    Raises:
+        InvalidInput: malformed-request.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        text = body[:100].decode("utf-8", "replace")
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInput.of(
+            ProblemType.MALFORMED_REQUEST, "body", text, "a job spec as JSON", f"({reason})"
+        ) from error
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a JSON value, the same however its text is spaced or its keys are ordered."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def check_submission(value: Any, settings: Settings, cluster: ClusterFound | None) -> JobSpec:
+    """Make every check that needs no rows.
+
+    Args:
+        value: the submitted object.
+        settings: limits and allowed roots.
+        cluster: the memory there is; None while it is not known, and then nothing is refused
+            for it (the worker that prepares the job checks again).
+
+    Returns:
+        The spec, its paths with symbolic links resolved.
+
+    Raises:
+        InvalidInput: the first of everything that is wrong.
+    """
+    spec = parse_spec(value)
+    for key, path in _paths(spec):
+        _check_path(key, path)
+    spec = admit(spec, settings.limits, settings.allowed_roots)
+    if cluster is not None:
+        there = MemoryLimits(cluster.memory_per_worker, cluster.object_store)
+        there.check(memory_need(spec))
+    return spec
+
+
+def _check_path(key: str, path: str) -> None:
+    # Relative to what? The service runs elsewhere; the client and the command line know.
+    if not path.startswith("/"):
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, key, path, "an absolute path")
+    if "\0" in path:
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, key, path, "a path without NUL")
+
+
+def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    for key, source in _sources(spec):
+        if isinstance(source, str):
+            yield key, source
+    for name, split in (("train", spec.data.train), ("eval", spec.data.eval)):
+        if split.path is not None:
+            yield f"data.{name}.path", split.path
+
+
+def _sources(spec: JobSpec) -> Iterator[tuple[str, str | Hub]]:
+    """Every checkpoint that the spec names, with its key."""
+    yield "model.pretrained", spec.model.pretrained
+    yield "model.finetuned", spec.model.finetuned
+    if spec.model.tokenizer is not None:
+        yield "model.tokenizer", spec.model.tokenizer
+    for axis, direction in (("x", spec.x), ("y", spec.y)):
+        if direction is not None and direction.toward not in (None, FINETUNED):
+            yield f"{axis}.toward", direction.toward
+    for place, source in enumerate(spec.trajectory):
+        yield f"trajectory[{place}]", source
