@@ -29,6 +29,12 @@ NUMBERS = (
 class _Found(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `model_validate` reads them back as an equal object."""
+        # model_dump(mode="json") keeps NaN a float, which no JSON holds and which equals nothing.
+        values: dict[str, Any] = json.loads(self.model_dump_json())
+        return values
+
 
 class CheckpointFound(_Found):
     """One checkpoint as it was read."""
@@ -85,12 +91,6 @@ class Findings(_Found):
     device: str  # model name of the device, as workers report it
     threads: int  # per worker
     torch: str  # build
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `model_validate` reads them back as equal findings."""
-        # model_dump(mode="json") keeps NaN a float, which no JSON holds and which equals nothing.
-        values: dict[str, Any] = json.loads(self.model_dump_json())
-        return values
 
     def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""

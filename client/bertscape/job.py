@@ -101,7 +101,7 @@ class Job:
         self._connection.download(f"{self._path}/surface", content)
         content.seek(0)
         surface = read_surface(content)
-        warn_of_failures(check.model_dump() for check in surface.self_checks)
+        warn_of_failures(check.to_json() for check in surface.self_checks)
         return surface
 
     def fetch(self, path: str | Path) -> Path:
@@ -131,8 +131,7 @@ class Job:
         with JobProgress(self.status, shown=progress) as bar:
             for status in self.events(timeout):
                 bar.show(status)
-        if self.state != COMPLETED:
-            raise JobFailed(self.why_it_ended(), self.id, self.state)
+        self.raise_for_failure()
         warn_of_failures(self.status.self_checks)
         return self
 
@@ -164,12 +163,14 @@ class Job:
             time.sleep(min(pause, left))
             pause = min(_POLL[1], pause * 1.5)
 
-    def why_it_ended(self) -> Problem:
-        """The problem of a job that ended as failed or cancelled."""
-        problem = self.error
-        if problem is None:
-            return Problem(ProblemType.JOB_NOT_ACTIVE, f"job {self.id} was {self.state}")
-        return replace(problem, detail=f"job {self.id} {self.state}: {problem.detail}")
+    def raise_for_failure(self) -> None:
+        """Raise `JobFailed` where the job ended as failed or cancelled."""
+        if not self.status.final or self.state == COMPLETED:
+            return
+        problem = Problem(ProblemType.JOB_NOT_ACTIVE, f"job {self.id} was {self.state}")
+        if self.error is not None:
+            problem = replace(self.error, detail=f"job {self.id} failed: {self.error.detail}")
+        raise JobFailed(problem, self.id, self.state)
 
     @property
     def _path(self) -> str:

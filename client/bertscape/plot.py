@@ -417,7 +417,7 @@ def _warn(figure: Figure, surfaces: Mapping[str, Surface]) -> None:
     sentences = [
         f"{title}: {sentence}" if title else sentence
         for title, surface in surfaces.items()
-        for sentence in describe_failures(check.model_dump() for check in surface.self_checks)
+        for sentence in describe_failures(check.to_json() for check in surface.self_checks)
     ]
     if sentences:
         figure.supxlabel("\n".join(sentences), color=_WARNING, fontsize="small", wrap=True)

@@ -91,7 +91,7 @@ def _refuse_unwritable(output: Path) -> None:
 
 
 def _report(surface: "Surface", output: Path, *, as_json: bool) -> None:
-    checks = [check.model_dump(mode="json") for check in surface.self_checks]
+    checks = [check.to_json() for check in surface.self_checks]
     failures = describe_failures(checks)
     for failure in failures:
         _say(f"bertscape run: {failure}")

@@ -1,0 +1,227 @@
+"""The commands that talk to a service: submit, jobs, show, watch, fetch and cancel."""
+
+import contextlib
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bertscape.cli.text import (
+    job_text,
+    jobs_table,
+    warn_of_failed_checks,
+    write_hint,
+    write_json,
+    write_line,
+)
+from bertscape.client import DEFAULT_URL, Client
+from bertscape.command import DONE, JOB_FAILED, Command
+from bertscape.errors import InvalidInput, ProblemType, ServiceError
+from bertscape.job import Job
+from bertscape.job_status import COMPLETED
+from bertscape.progress import JobProgress
+from bertscape.surface_file import read_surface
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise `InvalidInput` before any work, where its result could not be written."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "-o", str(path), "the name of a file in an existing folder"
+        )
+
+
+def _client(options: Namespace) -> Client:
+    return Client(options.url, options.token)
+
+
+def _add_service(parser: ArgumentParser, json: str = "print the job as JSON") -> None:
+    service = parser.add_argument_group("service")
+    service.add_argument(
+        "--url", help=f"address of the service (default: $BERTSCAPE_URL, else {DEFAULT_URL})"
+    )
+    service.add_argument(
+        "--token",
+        help="bearer token (default: $BERTSCAPE_TOKEN, which other users of a machine cannot see)",
+    )
+    parser.add_argument("--json", action="store_true", help=json)
+
+
+def _add_job(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the job, as `bertscape jobs` lists it")
+    _add_service(parser)
+
+
+# ------------------------------------------------------------------------------------- submit
+
+
+def _add_submit(parser: ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", type=Path, help="the job spec, a YAML or JSON file")
+    parser.add_argument("--wait", action="store_true", help="return when the job has ended")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="with --wait: the HDF5 file to write"
+    )
+    parser.add_argument(
+        "--idempotency-key",
+        metavar="KEY",
+        help="the same key with the same spec is the same job (default: a new key)",
+    )
+    _add_service(parser)
+
+
+def _submit(options: Namespace) -> int:
+    if options.output is not None:
+        if not options.wait:
+            raise InvalidInput.of(
+                ProblemType.INVALID_VALUE, "-o", str(options.output), "--wait beside it"
+            )
+        refuse_unwritable(options.output)
+    with _client(options) as client:
+        job = client.submit(options.spec, idempotency_key=options.idempotency_key)
+        if not options.wait:
+            _show_submitted(job, as_json=options.json)
+            return DONE
+        write_hint(f"job {job.id}; it goes on without this command: bertscape watch {job.id}")
+        _follow(job)
+        if options.output is not None:
+            # What is computed is worth having, whatever became of the rest; its absence then
+            # is no news beside the reason why the job ended.
+            forgiven = () if job.state == COMPLETED else (ServiceError,)
+            with contextlib.suppress(*forgiven):
+                _fetch_to(job, options.output)
+        return _report_end(job, as_json=options.json)
+
+
+def _show_submitted(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        write_json(job.status.raw)
+    else:
+        write_line(job.id)
+        write_hint(f"bertscape watch {job.id}")
+
+
+def _follow(job: Job) -> None:
+    with JobProgress(job.status) as progress:
+        for status in job.events():
+            progress.show(status)
+
+
+def _report_end(job: Job, *, as_json: bool) -> int:
+    """Say how a job ended, and return the exit status that goes with it."""
+    if as_json:
+        write_json(job.status.raw)
+    else:
+        write_line(f"{job.id} {job.state}")
+    warn_of_failed_checks(job.status.self_checks)
+    job.raise_for_failure()
+    return DONE
+
+
+SUBMIT = Command(
+    name="submit",
+    help="hand a job to the service and print its id",
+    add_arguments=_add_submit,
+    run=_submit,
+)
+
+
+# ----------------------------------------------------------------------------- jobs, show, watch
+
+
+def _add_jobs(parser: ArgumentParser) -> None:
+    _add_service(parser, json="print each job as a line of JSON")
+
+
+def _jobs(options: Namespace) -> int:
+    with _client(options) as client:
+        if options.json:
+            for job in client.jobs():
+                write_json(job.status.raw)
+        else:
+            write_line(jobs_table([job.status for job in client.jobs()]))
+    return DONE
+
+
+def _show(options: Namespace) -> int:
+    with _client(options) as client:
+        status = client.job(options.id).status
+    if options.json:
+        write_json(status.raw)
+    else:
+        write_line(job_text(status))
+    warn_of_failed_checks(status.self_checks)
+    return DONE
+
+
+def _watch(options: Namespace) -> int:
+    with _client(options) as client:
+        job = client.job(options.id)
+        if not options.json:
+            _follow(job)
+            return _report_end(job, as_json=False)
+        for status in job.events():
+            write_json(status.raw)
+        warn_of_failed_checks(job.status.self_checks)
+        return DONE if job.state == COMPLETED else JOB_FAILED
+
+
+JOBS = Command(name="jobs", help="list the jobs", add_arguments=_add_jobs, run=_jobs)
+SHOW = Command(name="show", help="show one job", add_arguments=_add_job, run=_show)
+WATCH = Command(
+    name="watch",
+    help="follow a job until it has ended (--json: a line for each change)",
+    add_arguments=_add_job,
+    run=_watch,
+)
+
+
+# --------------------------------------------------------------------------------- fetch, cancel
+
+
+def _add_fetch(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="the HDF5 file to write"
+    )
+    _add_job(parser)
+
+
+def _fetch(options: Namespace) -> int:
+    refuse_unwritable(options.output)
+    with _client(options) as client:
+        job = client.job(options.id)
+        share = _fetch_to(job, options.output)
+    warn_of_failed_checks([check.to_json() for check in read_surface(options.output).self_checks])
+    if options.json:
+        write_json({"output": str(options.output), "complete": share == 1, "share": share})
+    elif share < 1:
+        write_line(f"{options.output}: snapshot, {100 * share:.0f} % of points")
+    else:
+        write_line(f"{options.output}: complete")
+    return DONE
+
+
+def _fetch_to(job: Job, path: Path) -> float:
+    """Download, and return the share of points that the file holds."""
+    return float(read_surface(job.fetch(path)).evaluated.mean())
+
+
+def _cancel(options: Namespace) -> int:
+    with _client(options) as client:
+        job = client.job(options.id).cancel()
+    if options.json:
+        write_json(job.status.raw)
+    else:
+        write_line(f"{job.id} {job.state}")
+    return DONE
+
+
+FETCH = Command(
+    name="fetch",
+    help="download a job's surface; of a job that runs, a snapshot",
+    add_arguments=_add_fetch,
+    run=_fetch,
+)
+CANCEL = Command(
+    name="cancel",
+    help="stop a job; what is done stays downloadable",
+    add_arguments=_add_job,
+    run=_cancel,
+)

@@ -1,0 +1,86 @@
+"""What the commands print."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bertscape.job_status import JobStatus
+from bertscape.progress import outlook
+from bertscape.self_checks import describe_failures
+
+
+def write_line(text: str) -> None:
+    """One line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def write_json(value: object) -> None:
+    """One JSON value on a line of its own, at once, for a script that follows."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def write_hint(text: str) -> None:
+    """A line for people: on standard error, and only where that is a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(text + "\n")
+
+
+def warn_of_failed_checks(checks: Sequence[Mapping[str, Any]]) -> None:
+    """A line on standard error for each self-check that failed."""
+    for sentence in describe_failures(checks):
+        sys.stderr.write(f"bertscape: {sentence}\n")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def jobs_table(jobs: Sequence[JobStatus]) -> str:
+    """One line a job."""
+    head = ("ID", "STATE", "POINTS", "KIND", "NAME")
+    return table(
+        [
+            head,
+            *(
+                (job.id, job.state, f"{job.points_done}/{job.points_total}", job.kind, _name(job))
+                for job in jobs
+            ),
+        ]
+    )
+
+
+def job_text(job: JobStatus) -> str:
+    """One job, a line for each thing to know."""
+    share = f" ({100 * job.points_done // job.points_total} %)" if job.points_total else ""
+    lines = {
+        "id": job.id,
+        "name": _name(job),
+        "kind": job.kind,
+        "state": outlook(job),
+        "points": f"{job.points_done} of {job.points_total}{share}",
+        "created": str(job.raw.get("created") or ""),
+        "updated": str(job.raw.get("updated") or ""),
+        "self-checks": _self_checks(job.self_checks),
+        "error": job.error.detail if job.error else "",
+    }
+    return table([(f"{key}:", text) for key, text in lines.items() if text])
+
+
+def _name(job: JobStatus) -> str:
+    # A name is free text: a line break in it must not make two lines of one job.
+    return " ".join((job.name or "").split())
+
+
+def _self_checks(checks: Sequence[Mapping[str, Any]]) -> str:
+    if not checks:
+        return ""
+    passed = sum(check.get("passed") is True for check in checks)
+    failed = len(describe_failures(checks))
+    return f"{passed} of {len(checks)} passed" + (f", {failed} FAILED" if failed else "")
