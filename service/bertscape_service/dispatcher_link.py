@@ -26,7 +26,7 @@ from typing import IO, Self
 from bertscape_service import process_session
 from bertscape_service.messages import Farewell
 
-__all__ = ["LOG_NAME", "DispatcherLink", "DispatcherOptions"]
+__all__ = ["LOG_NAME", "DispatcherLink", "DispatcherOptions", "clear_leftovers"]
 
 LOG_NAME = "dispatcher.log"  # in the state directory
 _RECORD_NAME = "dispatcher.json"
@@ -42,10 +42,12 @@ class DispatcherOptions:
     ray_address: str | None = None  # None: an embedded Ray of its own
     workers: int | None = None  # None: one per GPU, else one per core, as many as memory holds
     cpus_per_worker: int = 1
+    worker_class: str = "bertscape_workers.actor:EvaluationWorker"  # tests put another in its place
 
     def arguments(self) -> list[str]:
         """The same as command-line arguments of the dispatcher."""
         arguments = ["--cpus-per-worker", str(self.cpus_per_worker)]
+        arguments += ["--worker-class", self.worker_class]
         if self.ray_address is not None:
             arguments += ["--ray-address", self.ray_address]
         if self.workers is not None:
@@ -85,6 +87,19 @@ class _Record:
             return True
         found = process_session.members(self.session)
         return any(process_session.bears_token(member, self.token) for member in found)
+
+
+def clear_leftovers(state_directory: Path) -> None:
+    """End what is left of a dispatcher whose service was killed; nothing that is not its own."""
+    path = state_directory / _RECORD_NAME
+    record = _Record.read(path)
+    if record is None:
+        return
+    if record.is_ours():
+        logger.warning("ending the session %d of an earlier dispatcher", record.session)
+        process_session.kill_session(record.session)
+    _remove_directory(record.directory)
+    path.unlink(missing_ok=True)
 
 
 class DispatcherLink:
@@ -140,7 +155,7 @@ class DispatcherLink:
         with self._lock:
             if self._process is not None or self._stopping:
                 raise RuntimeError("a DispatcherLink starts once; make another")
-            self._clear_leftovers()
+            clear_leftovers(self._state_directory)
             ours, theirs = socket.socketpair()
             with theirs:
                 self._spawn(theirs.fileno())
@@ -171,20 +186,6 @@ class DispatcherLink:
         if self._reader is not None and self._reader is not threading.current_thread():
             self._reader.join(_ORDERLY_END_S)
 
-    @property
-    def _record_path(self) -> Path:
-        return self._state_directory / _RECORD_NAME
-
-    def _clear_leftovers(self) -> None:
-        record = _Record.read(self._record_path)
-        if record is None:
-            return
-        if record.is_ours():
-            logger.warning("ending the session %d of an earlier dispatcher", record.session)
-            process_session.kill_session(record.session)
-        _remove_directory(record.directory)
-        self._record_path.unlink(missing_ok=True)
-
     def _spawn(self, descriptor: int) -> None:
         token, directory = secrets.token_hex(16), _make_directory()
         arguments = ["--pipe-fd", str(descriptor), "--directory", directory]
@@ -208,7 +209,7 @@ class DispatcherLink:
             )
         pid = self._process.pid
         self._record = _Record(pid, process_session.started_at(pid), token, directory)
-        self._record.write(self._record_path)
+        self._record.write(self._state_directory / _RECORD_NAME)
 
     def _write(self, connection: Connection) -> None:
         """Send what is queued, until the pipe breaks; the reader then sees its end."""
@@ -262,7 +263,7 @@ class DispatcherLink:
                 process.wait()
                 self._ended = True
                 self._outbox.put(None)
-                self._record_path.unlink(missing_ok=True)
+                (self._state_directory / _RECORD_NAME).unlink(missing_ok=True)
                 _remove_directory(record.directory)
                 if self._socket is not None:
                     self._socket.close()

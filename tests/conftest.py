@@ -1,0 +1,43 @@
+"""What all tests share: only those marked `ray` start Ray, and they share one where they can."""
+
+import importlib.util
+from collections.abc import Iterator
+
+import pytest
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("this test starts Ray; mark it with @pytest.mark.ray, or do without")
+
+
+@pytest.fixture(autouse=True)
+def no_ray_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray takes seconds to start, and a unit test that needs it is none."""
+    if request.node.get_closest_marker("ray") or importlib.util.find_spec("ray") is None:
+        return
+    monkeypatch.setattr("ray.init", _refuse)  # also what Ray calls by itself at first use
+    monkeypatch.setattr("bertscape_service.dispatcher_link.DispatcherLink.start", _refuse)
+
+
+@pytest.fixture(scope="session")
+def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The one Ray of this process; tests that use it are marked `ray`."""
+    import tempfile
+
+    from bertscape_service.cluster import prepare_environment
+    from bertscape_service.dispatcher_link import DispatcherOptions
+
+    prepare_environment(DispatcherOptions())
+    import ray
+
+    with tempfile.TemporaryDirectory(prefix="bt-", dir="/tmp", ignore_cleanup_errors=True) as short:
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=200 << 20,
+            _temp_dir=short,  # sockets below it have at most 107 bytes
+        )
+        yield
+        ray.shutdown()

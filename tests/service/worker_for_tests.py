@@ -1,0 +1,91 @@
+"""A worker whose jobs do what their names say; everything around it is the real one.
+
+It is imported by the dispatcher and by its Ray workers, by the name of this file.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.findings import CheckpointFound, Findings
+from bertscape.spec import JobSpec
+from bertscape_workers.actor import EvaluationWorker
+from bertscape_workers.memory import MemoryLimits
+from bertscape_workers.prepare import Prepared
+
+ARRAY_SIZE = 2_000_000  # float32: far above what Ray keeps out of its object store
+
+
+class WorkerForTests(EvaluationWorker):
+    """Prepares and evaluates by the job's name."""
+
+    def _prepare(self, spec: JobSpec, limits: MemoryLimits | None) -> Prepared:
+        match spec.name:
+            case "bad input":
+                raise InvalidInput.of(
+                    ProblemType.INVALID_DATA, "data.train.path", "x.tsv", "a row with a label"
+                )
+            case "breaks":
+                raise RuntimeError("first line\nthe disk is on fire")
+            case "slow to prepare":
+                self._tell("tokenizing", 1, 2)
+                time.sleep(2.0)
+        inputs: Any = {"name": spec.name, "array": np.ones(ARRAY_SIZE, np.float32)}
+        return Prepared(_findings(), inputs)
+
+    def _make_evaluator(self, inputs: Any) -> Any:
+        return EvaluatorForTests(**inputs)
+
+
+class EvaluatorForTests:
+    """(α, β, sum of the array, is it read-only, is it the store's memory, pid, 0, NaN)."""
+
+    def __init__(self, name: str, array: NDArray[np.float32]) -> None:
+        self.name = name
+        self.array = array
+
+    def evaluate(self, alpha: float, beta: float) -> NDArray[np.float64]:
+        match self.name:
+            case "raises":
+                raise ValueError(f"no value at {alpha}, {beta}")
+            case "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "slow":
+                time.sleep(60.0)
+        read_only, shared = not self.array.flags.writeable, _is_in_shared_memory(self.array)
+        total = float(self.array.sum())
+        return np.array([alpha, beta, total, read_only, shared, os.getpid(), 0.0, np.nan])
+
+
+def _is_in_shared_memory(array: NDArray[np.float32]) -> bool:
+    """Whether the array's memory is a mapping that processes share."""
+    address = array.ctypes.data
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, permissions, *_ = line.split()
+        low, high = (int(end, 16) for end in span.split("-"))
+        if low <= address < high:
+            return permissions.endswith("s")
+    return False
+
+
+def _findings() -> Findings:
+    return Findings(
+        checkpoints={"pretrained": CheckpointFound(source="p", sha256="0")},
+        splits={},
+        delta1_norm=1.0,
+        delta2_norm=1.0,
+        cosine=0.0,
+        classes=2,
+        self_checks=(),
+        trajectory=None,
+        precision="fp32",
+        device="any",
+        threads=1,
+        torch="any",
+    )

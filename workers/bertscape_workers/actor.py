@@ -1,0 +1,194 @@
+"""The Ray actor: a worker that holds one replica, prepares jobs and evaluates tiles.
+
+Its methods return what went wrong as values: an exception of another package's class may not
+survive the way to the driver, and one that Ray raises itself then always means that the worker,
+its node or Ray has died.
+
+The dispatcher imports this module for the class alone, so torch and transformers are imported
+where they are first used.
+"""
+
+import os
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from bertscape.errors import InvalidInput, Problem
+from bertscape.findings import Findings
+from bertscape.spec import JobSpec
+
+if TYPE_CHECKING:
+    from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
+    from bertscape_workers.memory import MemoryLimits
+    from bertscape_workers.prepare import Prepared
+
+LIFETIME, PROGRESS = "lifetime", "progress"  # concurrency groups beside the one that works
+LOAD_TIMEOUT_S = 600.0  # to bring a job's arrays to this node
+
+_ERROR_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a worker is."""
+
+    device: str  # model name
+    memory: int | None  # bytes of its GPU; None on a CPU
+    node_id: str  # Ray's, in hexadecimal digits
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception, as values."""
+
+    error: str  # one line, with its type
+    trace: str  # many lines, for the log
+    problem: Problem | None = None  # of an `InvalidInput`
+
+
+@dataclass(frozen=True, slots=True)
+class TileNumbers:
+    """A tile's numbers."""
+
+    numbers: NDArray[np.float64]  # (points of the tile, 8), in the order of NUMBERS
+    started: float  # Unix time, seconds
+    seconds: float  # of evaluation alone, without loading
+
+
+@dataclass(frozen=True, slots=True)
+class InputsGone:
+    """The job's arrays could not be had: the node that held them is gone."""
+
+    error: str
+
+
+class EvaluationWorker:
+    """One worker. The work is done in one thread, one call at a time.
+
+    Args:
+        threads: CPU threads to compute with.
+    """
+
+    def __init__(self, threads: int) -> None:
+        from bertscape_workers.devices import set_threads
+
+        self._threads = threads
+        self._loaded: str | None = None  # id of the object whose evaluator is held
+        self._evaluator: ReferenceEvaluator | None = None
+        self._stage: tuple[str, int, int] | None = None
+        set_threads(threads)
+
+    def describe(self) -> Description:
+        """What this worker is; answered once it can take work."""
+        import torch
+
+        from bertscape_workers.devices import device_model
+
+        context = ray.get_runtime_context()
+        memory = torch.cuda.get_device_properties(0).total_memory if _on_gpu() else None
+        return Description(device_model(), memory, context.get_node_id(), os.getpid())
+
+    @ray.method(concurrency_group=LIFETIME)
+    def outlive(self) -> None:
+        """Never returns: the end of this call is the end of the worker."""
+        threading.Event().wait()
+
+    @ray.method(concurrency_group=PROGRESS)
+    def progress(self) -> tuple[str, int, int] | None:
+        """(stage, done, total) of the preparing that is under way; None where there is none."""
+        return self._stage
+
+    @ray.method(num_returns=2)
+    def prepare(
+        self, spec: JobSpec, limits: "MemoryLimits | None"
+    ) -> "tuple[Findings | Failure, EvaluatorInputs | None]":
+        """Prepare a job on this worker's device.
+
+        The second value is large: it goes to the object store, belongs to the caller, and so
+        outlives this worker.
+        """
+        try:
+            self._unload()  # two jobs' arrays may not fit
+            prepared = self._prepare(spec, limits)
+        except Exception as error:  # noqa: BLE001  whatever it is, it goes back as a value
+            return _failure(error), None
+        else:
+            return prepared.findings, prepared.inputs
+        finally:
+            self._stage = None
+
+    def evaluate_tile(
+        self, inputs: list[Any], coordinates: NDArray[np.float64]
+    ) -> TileNumbers | Failure | InputsGone:
+        """Evaluate the points of a tile, one after the other.
+
+        Args:
+            inputs: the one reference to the job's `EvaluatorInputs`; in a list, so that Ray
+                hands over the reference itself and the arrays are mapped only where they are new.
+            coordinates: (points, 2) float64, (α, β) each.
+        """
+        try:
+            evaluator = self._load(inputs[0])
+            started, clock = time.time(), time.perf_counter()
+            rows = [evaluator.evaluate(float(alpha), float(beta)) for alpha, beta in coordinates]
+            return TileNumbers(np.stack(rows), started, time.perf_counter() - clock)
+        except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError) as error:
+            return InputsGone(_one_line(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, it goes back as a value
+            self._unload()  # what it left behind is not to be trusted
+            return _failure(error)
+
+    def forget(self, object_id: str) -> None:
+        """Let go of the arrays of this id, where it is they that are held."""
+        if self._loaded == object_id:
+            self._unload()
+
+    def _load(self, reference: Any) -> "ReferenceEvaluator":
+        if self._evaluator is None or self._loaded != reference.hex():
+            self._unload()
+            self._evaluator = self._make_evaluator(ray.get(reference, timeout=LOAD_TIMEOUT_S))
+            self._loaded = reference.hex()
+        return self._evaluator
+
+    def _unload(self) -> None:
+        self._evaluator = self._loaded = None
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        self._stage = (stage, done, total)
+
+    # The two methods below are all that a worker for tests replaces.
+
+    def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared":
+        from bertscape_workers.prepare import prepare
+
+        return prepare(spec, threads=self._threads, progress=self._tell, limits=limits)
+
+    def _make_evaluator(self, inputs: "EvaluatorInputs") -> "ReferenceEvaluator":
+        from bertscape_workers.evaluator import ReferenceEvaluator
+
+        return ReferenceEvaluator(inputs)
+
+
+def _on_gpu() -> bool:
+    from bertscape_workers.devices import pick_device
+
+    return pick_device().startswith("cuda")
+
+
+def _failure(error: Exception) -> Failure:
+    problem = error.problem if isinstance(error, InvalidInput) else None
+    return Failure(_one_line(error), "".join(traceback.format_exception(error)), problem)
+
+
+def _one_line(error: Exception) -> str:
+    """The error's type and the last line of its message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+    return text if len(text) <= _ERROR_LENGTH else text[: _ERROR_LENGTH - 1] + "…"
