@@ -1,8 +1,8 @@
-"""A job's progress as one line on a terminal; nothing in a pipe."""
+"""Progress as one line on a terminal; nothing in a pipe."""
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 from tqdm import tqdm
 
@@ -43,6 +43,31 @@ class JobProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.close()
+
+
+class StageProgress:
+    """One bar on standard error, begun anew for each stage of long work in this process."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar = self._new("", 0)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Say how far a stage is; another name than the last one's begins another bar."""
+        if stage != self._stage:
+            self.close()
+            self._stage, self._bar = stage, self._new(stage, total)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    @staticmethod
+    def _new(stage: str, total: int) -> "tqdm[Never]":
+        # None: silent where standard error is no terminal
+        disable = None if stage else True
+        return tqdm(total=total, desc=stage, file=sys.stderr, disable=disable, leave=False)
 
 
 def outlook(status: JobStatus) -> str:

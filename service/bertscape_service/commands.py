@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from bertscape.command import DONE, Command
@@ -113,4 +114,40 @@ SERVE = Command(
     run=_serve,
     extra="service",
     requires=("fastapi", "uvicorn", "ray"),
+)
+
+
+# --- demo ---------------------------------------------------------------------------------------
+
+
+def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        metavar="DIR",
+        help="the folder for everything that it makes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the language and all training (default: 0)"
+    )
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from bertscape_service.demo import FIGURE, FILES, run_demo, table
+
+    rows = run_demo(options.output, options.seed)
+    made = ", ".join(str(options.output / name) for name in (*FILES.values(), FIGURE))
+    sys.stdout.write(f"{table(rows)}\n\n{made}\n")
+    return DONE
+
+
+DEMO = Command(
+    name="demo",
+    help="draw the landscapes of a small generated language, nothing downloaded",
+    add_arguments=_add_demo_arguments,
+    run=_demo,
+    extra="all",
+    requires=("fastapi", "uvicorn", "ray", "torch", "transformers", "matplotlib"),
 )

@@ -100,11 +100,11 @@ def test_a_kill_loses_nothing(
 ) -> None:
     service = serve()
     job = service.client().submit(small_inputs.spec(SIDE))
-    wait_for(lambda: job.refresh()["tiles_done"] >= 8, "the first tiles")
+    wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 8, "the first tiles")
     kill(service)
     at_kill = service.client().job(job.id)
-    done_then = at_kill.refresh()["tiles_done"]
-    assert 8 <= done_then < at_kill.refresh()["tiles_total"]
+    done_then = at_kill.refresh().status.raw["tiles_done"]
+    assert 8 <= done_then < at_kill.refresh().status.raw["tiles_total"]
 
     surface = finish(service.client().job(job.id), tmp_path / "surface.h5")
 
@@ -139,7 +139,7 @@ def test_workers_and_tiles_leave_no_trace(
 def test_ctrl_c_leaves_no_process(serve: Serve, small_inputs: SmallInputs) -> None:
     service = serve()
     job = service.client().submit(small_inputs.spec(SIDE))
-    wait_for(lambda: job.refresh()["tiles_done"] >= 1, "the first tile")
+    wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 1, "the first tile")
     session = service.dispatcher().pid
     assert service.stop() == 0
     assert in_session(session) == []
@@ -155,7 +155,7 @@ def test_an_input_changed_between_two_lives_fails_the_job_by_name(
     service = LiveService(tmp_path / "state", folder).start()
     try:
         job = service.client().submit(inputs.spec(SIDE))
-        wait_for(lambda: job.refresh()["tiles_done"] >= 4, "the first tiles")
+        wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 4, "the first tiles")
         service.kill()
         file = {
             "checkpoint": folder / "second" / "checkpoint-8" / "model.safetensors",
@@ -169,8 +169,8 @@ def test_an_input_changed_between_two_lives_fails_the_job_by_name(
         file.write_bytes(content)
         service.start()
         job = service.client().job(job.id)
-        wait_for(lambda: job.refresh()["state"] == "failed", "the failure")
-        error = job.refresh()["error"]
+        wait_for(lambda: job.refresh().status.raw["state"] == "failed", "the failure")
+        error = job.refresh().status.raw["error"]
         assert error["type"].endswith("input-changed")
         assert str(file if changed == "data" else file.parent) in error["detail"]
         assert not job.surface().complete  # what was done stays downloadable

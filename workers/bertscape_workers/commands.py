@@ -4,12 +4,11 @@ import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from bertscape.command import DONE, JOB_FAILED, Command
 from bertscape.errors import InvalidInput, ProblemType
+from bertscape.progress import StageProgress
 from bertscape.self_checks import describe_failures
 from bertscape.spec import Data, Hub, load_spec, parse_spec
 
@@ -17,30 +16,6 @@ if TYPE_CHECKING:
     from bertscape.surface import Surface
 
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
-
-
-class _Stages:
-    """One bar on standard error, begun anew for each stage; nothing in a pipe."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar = self._new("", 0)
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage != self._stage:
-            self.close()
-            self._stage, self._bar = stage, self._new(stage, total)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._bar.close()
-
-    @staticmethod
-    def _new(stage: str, total: int) -> "tqdm[Never]":
-        # None: silent where standard error is no terminal
-        disable = None if stage else True
-        return tqdm(total=total, desc=stage, file=sys.stderr, disable=disable, leave=False)
 
 
 def _positive(text: str) -> int:
@@ -68,7 +43,7 @@ def _run(options: Namespace) -> int:
 
     from bertscape_workers.local_run import run_job
 
-    stages = _Stages()
+    stages = StageProgress()
     try:
         surface = run_job(spec, stages, threads=options.threads)
     except KeyboardInterrupt:
@@ -205,7 +180,7 @@ def _finetune(options: Namespace) -> int:
         seed=options.seed,
         threads=options.threads,
     )
-    stages = _Stages()
+    stages = StageProgress()
     try:
         result = finetune(settings, options.output, stages)
     except KeyboardInterrupt:

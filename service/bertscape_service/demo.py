@@ -1,0 +1,163 @@
+"""`bertscape demo`: the whole service on a small generated language, nothing downloaded.
+
+It writes the language's text, pre-trains a tiny BERT on it, fine-tunes two tasks from the
+pre-trained start and two from one stored random start, serves, submits both surfaces over HTTP
+as any client would, and draws them side by side. Every number is computed then and there.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bertscape import Client, Job, Surface
+from bertscape.basin import basin_width
+from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
+from bertscape.plot import plot_side_by_side, save_figure
+from bertscape.progress import StageProgress
+
+GRID = [-1, 2, 21]  # both axes: θ0 at 0 and θ1 at 1, with as much room around
+PRETRAINED, SCRATCH = "pre-trained", "from scratch"
+FILES = {PRETRAINED: "pretrained.h5", SCRATCH: "scratch.h5"}
+FIGURE = "surfaces.png"
+_MARKER = ".bertscape-demo"
+_SERVER_START_LINE = re.compile(r"http://\S+:\d+")
+
+
+class Runs(Protocol):
+    """The two fine-tuning runs of one start: the target task gives θ1, the other θ2."""
+
+    @property
+    def target(self) -> Any: ...  # noqa: D102
+    @property
+    def other(self) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the demo's table."""
+
+    start: str
+    accuracy: float  # of θ1 on the evaluation split, in [0, 1]
+    basin: str  # width in units of ‖δ1‖
+    cosine: float  # of δ1 and δ2
+    self_checks: str
+
+
+def run_demo(folder: Path, seed: int) -> list[Row]:
+    """Make everything in `folder`: data, checkpoints, two surfaces, one figure.
+
+    Raises:
+        InvalidInput: the folder holds something that no earlier demo made.
+        BertscapeError: the service did not start, or a job failed.
+    """
+    _make_room(folder)
+    runs, data = _train(folder, seed)
+    with _service(folder) as url, Client(url) as client:
+        # Both at once: the workers go on to the second surface without a pause.
+        jobs = {start: client.submit(_spec(start, runs[start], data)) for start in FILES}
+        surfaces = {start: _fetched(job, folder / FILES[start]) for start, job in jobs.items()}
+    save_figure(plot_side_by_side(surfaces), folder / FIGURE)
+    return [
+        _row(start, surface, runs[start].target.eval_accuracy)
+        for start, surface in surfaces.items()
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in aligned columns."""
+    lines = [["", "dev accuracy", "basin width", "cos(δ1, δ2)", "self-checks"]]
+    lines += [
+        [row.start, f"{row.accuracy:.1%}", row.basin, f"{row.cosine:+.3f}", row.self_checks]
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _make_room(folder: Path) -> None:
+    """An empty folder; what an earlier demo made there goes, anything else stays and is said."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            "--output",
+            str(folder),
+            "an empty folder, or one that an earlier demo made",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARKER).touch()
+    for made in ("data", "runs", "state"):
+        shutil.rmtree(folder / made, ignore_errors=True)
+
+
+def _train(folder: Path, seed: int) -> tuple[Mapping[str, Runs], Any]:
+    from bertscape_workers.generated_language import fine_tune_four, pretrain, write_demo_data
+
+    with closing(StageProgress()) as progress:
+        data = write_demo_data(folder / "data", seed)
+        pretrained = pretrain(folder / "runs" / "language-model", data, seed, progress)
+        four = fine_tune_four(folder / "runs", pretrained, data, seed, progress)
+    return {PRETRAINED: four.pretrained, SCRATCH: four.scratch}, data
+
+
+@contextmanager
+def _service(folder: Path) -> Iterator[str]:
+    """A service on a free port of this machine, ended with the block; yields its URL."""
+    command = [
+        *(sys.executable, "-m", "bertscape", "serve", "--port", "0"),
+        *("--state-dir", str(folder / "state"), "--allow-root", str(folder)),
+    ]
+    with (folder / "serve.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        yield _printed_url(process, folder / "serve.log")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _printed_url(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None  # noqa: S101  (it was asked for)
+    found = _SERVER_START_LINE.search(process.stdout.readline())
+    if found is None:
+        detail = f"the service did not start: {log.read_text().strip() or 'it printed no URL'}"
+        raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
+    return found[0]
+
+
+def _fetched(job: Job, path: Path) -> Surface:
+    job.wait(progress=True)
+    return Surface.load(job.fetch(path))
+
+
+def _spec(start: str, runs: Runs, data: Any) -> dict[str, Any]:
+    target = [str(checkpoint.resolve()) for checkpoint in runs.target.checkpoints]
+    return {
+        "kind": "surface",
+        "name": f"generated language, {start}",
+        "model": {"pretrained": target[0], "finetuned": target[-1]},
+        "y": {"toward": str(runs.other.checkpoints[-1].resolve())},
+        "grid": {"x": GRID, "y": GRID},
+        "data": data.target.model_dump(mode="json"),
+        "trajectory": target,
+    }
+
+
+def _row(start: str, surface: Surface, accuracy: float) -> Row:
+    checks = surface.self_checks
+    passed = sum(check.passed is True for check in checks)
+    return Row(
+        start=start,
+        accuracy=accuracy,
+        basin=str(basin_width(surface)),
+        cosine=surface.findings.cosine or 0.0,
+        self_checks=f"{passed} of {len(checks)} passed",
+    )
