@@ -228,7 +228,9 @@ class JobSpec(_Model):
         """A surface whose spec names no y axis has the default one, and the spec then says so."""
         if not isinstance(value, dict) or value.get("kind") != "surface":
             return value
-        grid = value.get("grid") or {}
+        grid = value.get("grid", {})
+        if isinstance(grid, GridRanges):
+            grid = grid.model_dump()
         if isinstance(grid, dict) and grid.get("y") is None:
             axis = [DEFAULT_AXIS.low, DEFAULT_AXIS.high, DEFAULT_AXIS.count]
             return {**value, "grid": {**grid, "y": axis}}
