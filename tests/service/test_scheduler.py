@@ -120,6 +120,17 @@ def test_the_oldest_job_goes_first_and_the_next_is_prepared_when_it_has_nothing_
     assert feed(scheduler, TileFailed("a", 2, "w-2", "bad")) == [RunTile("a", 2, "w-2", 2)]
 
 
+def test_jobs_that_wait_are_prepared_and_run_in_the_order_of_their_admission() -> None:
+    scheduler = Scheduler()
+    feed(scheduler, *(JobAdmitted(job_id, (0, 1, 2)) for job_id in "abc"), CapacityChanged(2))
+    assert feed(scheduler, WorkerReady("w-1", "cpu"))[-1] == PrepareJob("a", "w-1", 1)
+    assert feed(scheduler, WorkerReady("w-2", "cpu"))[-1] == PrepareJob("b", "w-2", 1)
+    # The younger one is prepared first; then both have pending tiles, and the older one goes first.
+    assert feed(scheduler, JobPrepared("b", "w-2", "cpu"))[-1] == RunTile("b", 0, "w-2", 1)
+    assert feed(scheduler, JobPrepared("a", "w-1", "cpu"))[-1] == RunTile("a", 0, "w-1", 1)
+    assert feed(scheduler, TileDone("b", 0, "w-2")) == [RunTile("a", 1, "w-2", 1)]
+
+
 def test_while_one_job_is_prepared_others_are_prepared_beside_it_but_not_all_at_once() -> None:
     scheduler = with_workers("cpu", "cpu", "cpu")
     feed(scheduler, JobAdmitted("a", (0,)), JobAdmitted("b", (0,)))
@@ -305,6 +316,13 @@ def test_a_job_admitted_again_is_not_touched_by_reports_on_its_first_life() -> N
     ]
 
 
+def test_arrays_that_a_first_life_left_are_dropped_with_the_second() -> None:
+    scheduler = with_workers("A")
+    feed(scheduler, JobAdmitted("a", (0,)), JobCancelled("a"), JobAdmitted("a", (0,), device="B"))
+    assert feed(scheduler, JobPrepared("a", "w-1", "A")) == []
+    assert feed(scheduler, JobCancelled("a")) == [DropJob("a")]
+
+
 def test_ended_jobs_are_forgotten_in_the_end() -> None:
     scheduler = Scheduler()
     for number in range(200):
@@ -434,6 +452,14 @@ def test_too_many_workers_lose_the_idle_then_the_starting_then_the_busy_when_the
     assert feed(scheduler, TileDone("a", 0, "w-2")) == [KillWorker("w-2")]
     assert feed(scheduler, TileDone("a", 1, "w-1")) == [RunTile("a", 2, "w-1", 1)]
     assert feed(scheduler, CapacityChanged(2)) == [StartWorker("w-5", 0.0)]
+
+
+def test_of_idle_workers_the_one_that_worked_last_is_told_last_and_killed_first() -> None:
+    scheduler = running((0,), workers=3)
+    # w-2 has run the tile; w-3 and w-1 have waited, w-3 for longer.
+    feed(scheduler, TileDone("a", 0, "w-2"))
+    assert feed(scheduler, CapacityChanged(2)) == [KillWorker("w-2")]
+    assert feed(scheduler, JobAdmitted("b", (0,)))[-1] == PrepareJob("b", "w-3", 1)
 
 
 def test_what_a_killed_worker_still_says_is_ignored() -> None:

@@ -97,8 +97,8 @@ class Cluster:
             case WorkerDied(worker_id, _, counts):
                 told = self.told.get(worker_id)
                 if counts and told is not None:
-                    tile = told.tile if isinstance(told, RunTile) else None
-                    self.failures[told.job_id, tile] += 1
+                    what = told.tile if isinstance(told, RunTile) else None
+                    self.failures[told.job_id, what] += 1
                 self.end_worker(worker_id)
             case DispatcherLost():
                 for worker_id in [*self.starting, *self.devices]:
