@@ -208,13 +208,11 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     for folder in folders:
         if folder is not finetuned:
             architecture.refuse_other_architecture(
-                finetuned.config, folder.config, folder.key, _pair(folder, finetuned)
+                (finetuned.config, str(finetuned.path)),
+                (folder.config, str(folder.path)),
+                folder.key,
             )
             _check_tensors(finetuned, folder)
-
-
-def _pair(folder: _Folder, finetuned: _Folder) -> str:
-    return f"{folder.path} (beside model.finetuned, {finetuned.path})"
 
 
 def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
@@ -237,8 +235,8 @@ def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
             raise InvalidInput.of(
                 ProblemType.CHECKPOINT_MISMATCH,
                 folder.key,
-                _pair(folder, finetuned),
-                f"the shape that model.finetuned has, {list(shape)}",
+                str(folder.path),
+                f"the shape that model.finetuned ({finetuned.path}) has, {list(shape)}",
                 f"has {name} of shape {list(there[name])}",
             )
 

@@ -122,21 +122,23 @@ def label_index(config: Config) -> dict[str, int]:
     return {}
 
 
-def refuse_other_architecture(here: Config, there: Config, key: str, sources: str) -> None:
-    """Raise `InvalidInput` where two configs cannot share a plane.
+def refuse_other_architecture(
+    finetuned: tuple[Config, str], other: tuple[Config, str], key: str
+) -> None:
+    """Raise `InvalidInput` where two checkpoints cannot share a plane.
 
     Args:
-        here: the config of θ1, which fixes what every point computes.
-        there: the config of another checkpoint.
+        finetuned: the config of θ1, which fixes what every point computes, and where it is from.
+        other: the same of another checkpoint.
         key: the other checkpoint's key in the job spec.
-        sources: both checkpoints, for the message.
     """
+    (here, source), (there, other_source) = finetuned, other
     for name in _FUNCTION_KEYS:
         if name in here and name in there and here[name] != there[name]:
             raise InvalidInput.of(
                 ProblemType.CHECKPOINT_MISMATCH,
                 key,
-                sources,
-                f"the {name} of model.finetuned, {here[name]!r}",
+                other_source,
+                f"the {name} of model.finetuned ({source}), {here[name]!r}",
                 f"has {name} {there[name]!r}",
             )

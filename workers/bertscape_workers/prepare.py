@@ -159,7 +159,9 @@ def _checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
     plain = finetuned.config
     architecture.refuse_other_heads(plain, finetuned.key, finetuned.source)
     for files in checkpoints.named().values():
-        architecture.refuse_other_architecture(plain, files.config, files.key, files.source)
+        architecture.refuse_other_architecture(
+            (plain, finetuned.source), (files.config, files.source), files.key
+        )
     architecture.refuse_long_inputs(plain, spec.data.max_length)
     return load_config(finetuned)
 

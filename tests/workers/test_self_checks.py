@@ -1,0 +1,106 @@
+"""The self-checks pass on a sound plane, and see each planted fault."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_inputs import Inputs
+
+from bertscape.findings import SelfCheck
+from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
+from bertscape_workers.prepare import find_checkpoints, prepare
+from bertscape_workers.self_checks import Expected, compare, expected_numbers, plain_model
+
+
+@pytest.fixture(scope="module")
+def inputs(bert: Inputs) -> EvaluatorInputs:
+    return prepare(bert.spec()).inputs
+
+
+@pytest.fixture(scope="module")
+def expected(bert: Inputs, inputs: EvaluatorInputs) -> Expected:
+    """θ2's backbone with θ1's head."""
+    plane = find_checkpoints(bert.spec()).plane
+    files = plane.axes[1].toward
+    assert files is not None
+    return expected_numbers(plain_model(files, plane.finetuned), inputs.train, inputs.eval)
+
+
+def check(bert: Inputs, inputs: EvaluatorInputs, expected: Expected) -> SelfCheck:
+    at = next(c for c in prepare(bert.spec()).findings.self_checks if c.checkpoint == "toward")
+    found = ReferenceEvaluator(inputs).evaluate(at.alpha, at.beta)
+    return compare("toward", (at.alpha, at.beta), expected, found, "fp32")
+
+
+@pytest.mark.parametrize("origin", ["pretrained", "finetuned"])
+def test_all_pass_on_a_sound_plane(bert: Inputs, origin: str) -> None:
+    checks = prepare(bert.spec(origin=origin)).findings.self_checks
+    assert [one.checkpoint for one in checks].count("toward") == 1
+    assert len(checks) == 3
+    assert all(one.passed for one in checks)
+    # The three are different models, so that agreement says something.
+    losses = sorted(one.expected[0] for one in checks)
+    assert losses[0] + 0.01 < losses[1] < losses[2] - 0.01
+
+
+def test_a_rescaled_direction_is_seen(
+    bert: Inputs, inputs: EvaluatorInputs, expected: Expected
+) -> None:
+    assert check(bert, inputs, expected).passed
+    assert inputs.y is not None
+    faulty = dataclasses.replace(inputs, y=inputs.y * np.float32(1.01))
+    assert check(bert, faulty, expected).passed is False
+
+
+def test_another_head_is_seen(bert: Inputs, inputs: EvaluatorInputs, expected: Expected) -> None:
+    bias = inputs.head["classifier.bias"] + np.array([0.01, 0, 0], dtype=np.float32)
+    head = {**inputs.head, "classifier.bias": bias}
+    assert check(bert, dataclasses.replace(inputs, head=head), expected).passed is False
+
+
+def test_a_tensor_left_at_theta0_is_seen(
+    bert: Inputs, inputs: EvaluatorInputs, expected: Expected
+) -> None:
+    assert inputs.y is not None
+    y = inputs.y.copy()
+    tensor = next(t for t in inputs.layout.tensors if "layer.1.output.dense.weight" in t.names[0])
+    tensor.view(y)[...] = 0
+    assert check(bert, dataclasses.replace(inputs, y=y), expected).passed is False
+
+
+def test_an_ignored_attention_mask_is_seen(
+    bert: Inputs, inputs: EvaluatorInputs, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = ReferenceEvaluator._logits
+
+    def blind(self: ReferenceEvaluator, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        mask = torch.ones_like(batch["attention_mask"])
+        return forward(self, {**batch, "attention_mask": mask})
+
+    monkeypatch.setattr(ReferenceEvaluator, "_logits", blind)
+    at = (0.0, 0.9949)
+    found = ReferenceEvaluator(inputs).evaluate(*at)
+    assert compare("toward", at, expected, found, "fp32").passed is False
+
+
+def verdict(changes: dict[int, float], ties: int = 0, **options: Any) -> bool | None:
+    numbers = [1.0, 0.25, 2.0, 0.5, 0.1, 0.1, 0.1, 0.1]
+    expected = Expected(tuple(numbers), (ties, 0), (8, 8))  # type: ignore[arg-type]
+    for index, value in changes.items():
+        numbers[index] = value
+    precision = options.get("precision", "fp32")
+    return compare("finetuned", (1.0, 0.0), expected, np.array(numbers), precision).passed
+
+
+def test_the_tolerance() -> None:
+    assert verdict({})
+    assert verdict({0: 1.0 + 1.0e-5, 2: 2.0 - 2.0e-5})
+    assert verdict({0: 1.0 + 1.02e-5}) is False
+    assert verdict({2: 2.0 - 2.02e-5}) is False
+    assert verdict({0: math.nan}) is False
+    assert verdict({1: 0.375}) is False  # one prediction of 8
+    assert verdict({1: 0.375}, ties=1)  # which nearly tied
+    assert verdict({0: 5.0}, precision="bf16") is None  # the difference alone is reported
