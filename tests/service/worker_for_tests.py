@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from bertscape.findings import CheckpointFound, Findings
 from bertscape.spec import JobSpec
 from bertscape_workers.actor import EvaluationWorker
 from bertscape_workers.memory import MemoryLimits
-from bertscape_workers.prepare import Prepared
 
 ARRAY_SIZE = 2_000_000  # float32: far above what Ray keeps out of its object store
 
@@ -25,7 +25,7 @@ ARRAY_SIZE = 2_000_000  # float32: far above what Ray keeps out of its object st
 class WorkerForTests(EvaluationWorker):
     """Prepares and evaluates by the job's name."""
 
-    def _prepare(self, spec: JobSpec, limits: MemoryLimits | None) -> Prepared:
+    def _prepare(self, spec: JobSpec, limits: MemoryLimits | None) -> Any:
         match spec.name:
             case "bad input":
                 raise InvalidInput.of(
@@ -37,7 +37,8 @@ class WorkerForTests(EvaluationWorker):
                 self._tell("tokenizing", 1, 2)
                 time.sleep(2.0)
         inputs: Any = {"name": spec.name, "array": np.ones(ARRAY_SIZE, np.float32)}
-        return Prepared(_findings(), inputs)
+        # Not `Prepared` itself: its module takes seconds to import.
+        return SimpleNamespace(findings=_findings(), inputs=inputs)
 
     def _make_evaluator(self, inputs: Any) -> Any:
         return EvaluatorForTests(**inputs)
