@@ -1,0 +1,203 @@
+"""`run` from the spec file to the HDF5 file, in this process."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from tiny_inputs import Inputs
+
+from bertscape.errors import InvalidInput
+from bertscape.surface import Surface
+from bertscape_workers.commands import FINETUNE, RUN
+from bertscape_workers.evaluator import ReferenceEvaluator
+from bertscape_workers.fine_tuning import FineTuning, Schedule, Start
+from bertscape_workers.local_run import run_job
+from bertscape_workers.prepare import prepare
+
+
+def run(command: Any, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    status: int = command.run(parser.parse_args(arguments))
+    return status
+
+
+def spec_file(folder: Path, value: dict[str, Any]) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump(value))
+    return path
+
+
+def test_run_writes_the_surface(
+    bert: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = bert.spec(trajectory=[str(bert.pretrained), str(bert.finetuned)]).to_json()
+    output = tmp_path / "surface.h5"
+    assert run(RUN, str(spec_file(tmp_path, value)), "-o", str(output)) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{output}: 9 points, self-checks 3 of 3 passed\n"
+    assert shown.err == ""  # no bars in a pipe
+
+    surface = Surface.load(output)
+    assert surface.complete
+    assert surface.train_loss.shape == (3, 3)
+    evaluator = ReferenceEvaluator(prepare(bert.spec()).inputs)
+    for row, beta in enumerate((-1.0, 0.0, 1.0)):
+        for column, alpha in enumerate((-1.0, 0.0, 1.0)):
+            expected = evaluator.evaluate(alpha, beta)
+            np.testing.assert_array_equal(surface.numbers[:, row, column], expected)
+
+
+def test_paths_in_a_spec_are_relative_to_its_folder(bert: Inputs, tmp_path: Path) -> None:
+    folder = bert.pretrained.parent
+    value = json.loads(json.dumps(bert.spec().to_json()).replace(f"{folder}/", ""))
+    value["grid"] = {"x": [0, 1, 2], "y": [0, 1, 2]}
+    path = folder / "relative.yaml"
+    path.write_text(yaml.safe_dump(value))
+    assert run(RUN, str(path), "-o", str(tmp_path / "surface.h5")) == 0
+
+
+def test_a_curve_has_one_axis(bert: Inputs) -> None:
+    stages: list[tuple[str, int, int]] = []
+    curve = run_job(
+        bert.spec(kind="curve", y=None, grid={"x": [0, 1, 3]}, trajectory=[str(bert.toward)]),
+        lambda *stage: stages.append(stage),
+    )
+    assert curve.numbers.shape == (8, 3)
+    assert curve.findings.cosine is None
+    assert curve.findings.delta2_norm is None
+    checks = {check.checkpoint: check for check in curve.self_checks}
+    assert curve.train_loss[0] == checks["pretrained"].found[0]
+    assert curve.train_loss[2] == checks["finetuned"].found[0]
+    assert curve.trajectory is not None
+    assert curve.trajectory.beta_lsq == (0.0,)
+    assert stages[0][0] == "reading checkpoints"
+    assert [stage for stage in stages if stage[0] == "evaluating"] == [
+        ("evaluating", done, 3) for done in range(4)
+    ]
+
+
+def test_the_trajectory_is_projected_and_measured(bert: Inputs) -> None:
+    folders = [bert.pretrained, bert.finetuned, bert.toward]
+    prepared = prepare(bert.spec(trajectory=[str(folder) for folder in folders]))
+    findings, found = prepared.findings, prepared.findings.trajectory
+    assert found is not None
+    assert found.step == (0, 1, 2)  # "other" has no number, so the places count
+    assert found.alpha[:2] == (0.0, 1.0)
+    assert found.beta[:2] == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert findings.delta2_norm is not None
+    assert findings.cosine is not None
+    ratio = findings.delta2_norm / findings.delta1_norm
+    assert found.alpha[2] == pytest.approx(findings.cosine * ratio, abs=1e-7)
+    assert math.hypot(found.alpha[2], found.beta[2]) == pytest.approx(ratio)
+    assert found.alpha_lsq == pytest.approx((0.0, 1.0, 0.0), abs=1e-7)
+    assert found.beta_lsq == pytest.approx((0.0, 0.0, ratio), abs=1e-7)
+    assert found.residual == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
+    checks = {check.checkpoint: check for check in findings.self_checks}
+    for numbers, name in zip(found.numbers, ("pretrained", "finetuned", "toward"), strict=True):
+        assert numbers[0] == pytest.approx(checks[name].expected[0], rel=1e-5)
+
+
+def test_the_papers_projection_is_defined_from_theta0_along_delta1_alone(bert: Inputs) -> None:
+    trajectory = [str(bert.finetuned)]
+    for changes in ({"origin": "finetuned"}, {"x": {"random": {"seed": 1}}}):
+        found = prepare(bert.spec(trajectory=trajectory, **changes)).findings.trajectory
+        assert found is not None
+        assert math.isnan(found.alpha[0])
+        assert math.isnan(found.beta[0])
+        assert math.isfinite(found.alpha_lsq[0])
+    assert found.step == (12,)
+
+
+def test_preparing_twice_finds_the_same(bert: Inputs) -> None:
+    spec = bert.spec(y={"random": {"seed": 7}}, trajectory=[str(bert.toward)])
+    assert not list(prepare(spec).findings.differences(prepare(spec).findings))
+
+
+def test_numbers_that_are_not_finite_are_kept_and_said(bert: Inputs, tmp_path: Path) -> None:
+    surface = run_job(bert.spec(grid={"x": [0, 1e30, 2], "y": [0, 1, 2]}))
+    assert np.isnan(surface.train_loss[:, 1]).all()
+    assert surface.evaluated.all()  # computed, not a hole
+    surface.save(tmp_path / "surface.h5")
+    again = Surface.load(tmp_path / "surface.h5")
+    np.testing.assert_array_equal(again.numbers, surface.numbers)
+
+
+def test_json_says_what_a_script_needs(
+    bert: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spec_file(tmp_path, bert.spec(grid={"x": [0, 1, 2], "y": [0, 1, 2]}).to_json())
+    assert run(RUN, str(path), "-o", str(tmp_path / "a.h5"), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["points"] == 4
+    assert summary["self_checks_failed"] == 0
+    assert [check["passed"] for check in summary["self_checks"]] == [True] * 3
+
+
+def test_run_refuses_before_it_works(bert: Inputs, tmp_path: Path) -> None:
+    value = bert.spec().to_json()
+    with pytest.raises(InvalidInput, match=r"--output: .*expected a file in an existing folder"):
+        run(RUN, str(spec_file(tmp_path, value)), "-o", str(tmp_path / "no" / "a.h5"))
+    value["data"]["train"]["path"] = str(tmp_path / "none.tsv")
+    with pytest.raises(InvalidInput, match=r"data\.train\.path: .*none\.tsv"):
+        run(RUN, str(spec_file(tmp_path, value)), "-o", str(tmp_path / "a.h5"))
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_label_outside_the_head_is_found_while_preparing(bert: Inputs, tmp_path: Path) -> None:
+    lines = bert.train.read_text().splitlines()
+    lines[4] = lines[4].rsplit("\t", 1)[0] + "\t3"
+    (tmp_path / "train.tsv").write_text("\n".join(lines))
+    spec = bert.spec(data=bert.data(train={"path": str(tmp_path / "train.tsv")}))
+    with pytest.raises(InvalidInput, match=r"data\.train, line 5: label: '3'; expected.*0 to 2"):
+        run_job(spec)
+
+
+# --- finetune -----------------------------------------------------------------------------------
+
+
+def test_finetune_from_the_command_line(
+    bert: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    status = run(
+        FINETUNE,
+        *("--pretrained", str(bert.pretrained), "--train", str(bert.train)),
+        *("--eval", str(bert.eval), "--text", "first", "second", "--max-length", "32"),
+        *("--epochs", "1", "--seed", "4", "-o", str(output)),
+    )
+    assert status == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.startswith(f"{output}: 2 checkpoints, dev accuracy 0.")
+    # What it leaves is itself a trajectory with a plane.
+    folders = sorted(output.glob("checkpoint-*"))
+    model = {"pretrained": str(folders[0]), "finetuned": str(folders[1])}
+    spec = bert.spec(
+        model=model,
+        y={"random": {"seed": 0}},
+        grid={"x": [0, 1, 2], "y": [0, 1, 2]},
+        trajectory=[str(folder) for folder in folders],
+    )
+    surface = run_job(spec)
+    assert all(check.passed for check in surface.self_checks)
+    assert surface.trajectory is not None
+    assert surface.trajectory.step == (0, 2)
+
+
+def test_finetune_has_every_setting() -> None:
+    parser = argparse.ArgumentParser()
+    FINETUNE.add_arguments(parser)
+    options = {action.dest: action for action in parser._actions}
+    settings = set(FineTuning.__dataclass_fields__) - {"data"}
+    assert settings <= set(options)
+    assert options["start"].choices == tuple(Start)
+    assert options["schedule"].choices == tuple(Schedule)
+    for name, field in FineTuning.__dataclass_fields__.items():
+        if name not in ("data", "pretrained"):
+            assert options[name].default == field.default, name
