@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.sse import format_sse_event
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 
 from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
@@ -53,7 +54,6 @@ def create_app(coordinator: Coordinator, settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # both pages would load scripts of another site
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.coordinator = coordinator
     problems.install(app)
@@ -86,7 +86,7 @@ async def submit_job(
 ) -> Response:
     """Take on a job: answered once it is committed. The same key and body are the same job."""
     _check_key(idempotency_key)
-    row = await coordinator.submit(read_body(await request.body()), idempotency_key)
+    row = await coordinator.submit(read_body(await _bounded_body(request)), idempotency_key)
     headers = {"Location": f"/v1/jobs/{row.id}", "Retry-After": _POLL_AGAIN_S}
     return JSONResponse(_object(coordinator, row), 202, headers)
 
@@ -188,6 +188,16 @@ async def readiness(coordinator: Asked) -> Response:
 
 def _object(coordinator: Coordinator, row: JobRow) -> dict[str, Any]:
     return job_object(row, coordinator.activity(row.id))
+
+
+async def _bounded_body(request: Request) -> bytes:
+    """The body, of which never more than the limit is held, whatever its header promises."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413)
+    return bytes(body)
 
 
 def _check_key(key: str | None) -> None:
