@@ -215,6 +215,7 @@ def test_progress_counts_the_steps_and_nothing_is_printed(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("start", "random"), ("schedule", "none"),
         ("epochs", 0), ("max_steps", 0), ("batch_size", 0), ("learning_rate", float("nan")),
         ("learning_rate", 0.0), ("warmup", 1.0), ("weight_decay", -1.0), ("seed", -1),
         ("threads", 0), ("labels", ("one", "one")), ("labels", ("one",)),
@@ -235,7 +236,7 @@ def test_output_with_checkpoints_is_refused(run: FineTuned, settings: FineTuning
 def test_label_that_training_never_showed_is_named(settings: FineTuning, tmp_path: Path) -> None:
     unseen = Split(path=write_tsv(tmp_path / "eval.tsv", ["0", "7"]))
     data = settings.data.model_copy(update={"eval": unseen})
-    with pytest.raises(InvalidInput, match=r"data\.eval.*'7'.*0, 1"):
+    with pytest.raises(InvalidInput, match=r"data\.eval, line 3: label: '7'.*0, 1"):
         finetune(replace(settings, data=data), tmp_path / "run")
 
 
@@ -255,6 +256,23 @@ def test_checkpoints_that_cannot_start_a_run_are_named(
     empty.mkdir()
     with pytest.raises(InvalidInput, match="empty"):
         finetune(replace(settings, pretrained=str(empty)), tmp_path / "run")
+
+
+def test_token_limit_above_the_positions_is_named(settings: FineTuning, tmp_path: Path) -> None:
+    data = settings.data.model_copy(update={"max_length": 17})
+    with pytest.raises(InvalidInput, match=r"data\.max_length: 17.*16"):
+        finetune(replace(settings, data=data), tmp_path / "run")
+
+
+def test_whole_numbers_with_a_gap_are_refused_unless_named(
+    settings: FineTuning, tmp_path: Path
+) -> None:
+    gap = Split(path=write_tsv(tmp_path / "train.tsv", ["0", "2"]))
+    data = settings.data.model_copy(update={"train": gap, "eval": gap})
+    with pytest.raises(InvalidInput, match=r"data\.label: \[0, 2\]"):
+        finetune(replace(settings, data=data), tmp_path / "run")
+    named = replace(settings, data=data, labels=("no", "maybe", "yes"), max_steps=1)
+    assert finetune(named, tmp_path / "run").labels == ("no", "maybe", "yes")
 
 
 def test_missing_backbone_tensor_is_named(settings: FineTuning, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
     PreTrainedConfig,
     PreTrainedModel,
@@ -32,6 +31,11 @@ from transformers import (
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Data, Hub
+from bertscape_workers.architecture import refuse_long_inputs
+from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
+from bertscape_workers.evaluator import takes_token_types
+from bertscape_workers.splits import Vocabulary, build_split, load_tokenizer
+from bertscape_workers.tables import Row, read_rows
 from bertscape_workers.training import (
     Examples,
     Progress,
@@ -41,7 +45,7 @@ from bertscape_workers.training import (
     torch_threads,
 )
 
-Row = tuple[tuple[str, ...], str]  # the texts of one example, and its label as it stands there
+_KEY = "pretrained"
 
 
 class Start(enum.StrEnum):
@@ -89,6 +93,8 @@ class FineTuning:
     threads: int | None = None  # CPU threads; default: torch's own choice
 
     def __post_init__(self) -> None:
+        _require("start", self.start, self.start in set(Start), " or ".join(Start))
+        _require("schedule", self.schedule, self.schedule in set(Schedule), " or ".join(Schedule))
         _require("epochs", self.epochs, self.epochs >= 1, "at least 1")
         steps = self.max_steps
         _require("max_steps", steps, steps is None or steps >= 1, "at least 1")
@@ -140,12 +146,15 @@ def finetune(settings: FineTuning, output: Path, progress: Progress | None = Non
     """
     _refuse_existing_trajectory(output)
     with quiet_transformers(), torch_threads(settings.threads):
-        train_rows, eval_rows = _read(settings.data, "train"), _read(settings.data, "eval")
-        labels = settings.labels or _label_names(train_rows)
-        model = _initial_model(settings, labels)
-        tokenizer = _tokenizer(settings.pretrained)
-        train = _examples(train_rows, "data.train", tokenizer, settings, labels)
-        evaluation = _examples(eval_rows, "data.eval", tokenizer, settings, labels)
+        files = _files(settings)
+        rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
+        labels = settings.labels or _label_names(rows["train"])
+        model = _initial_model(files, settings, labels)
+        tokenizer = load_tokenizer([files])
+        train, evaluation = (
+            _examples(rows[name], f"data.{name}", tokenizer, model, settings, labels)
+            for name in ("train", "eval")
+        )
         trainer = _trainer(settings, output, model, tokenizer, train)
         silence(trainer, "fine-tuning", progress)
         trainer.train()
@@ -188,23 +197,35 @@ def _refuse_existing_trajectory(output: Path) -> None:
 # --- the model at step 0 ------------------------------------------------------------------------
 
 
-def _initial_model(settings: FineTuning, labels: Sequence[str]) -> PreTrainedModel:
+def _files(settings: FineTuning) -> CheckpointFiles:
+    """The folder that the run starts from; a random start needs no weights there."""
+    find = locate_tokenizer if settings.start == Start.SCRATCH else locate
+    return find(settings.pretrained, _KEY)
+
+
+def _initial_model(
+    files: CheckpointFiles, settings: FineTuning, labels: Sequence[str]
+) -> PreTrainedModel:
     """θ0 with a new head, both in float32; all that is random comes from the seed."""
-    config = _config(settings.pretrained, labels)
+    config = _config(files, labels)
+    refuse_long_inputs(config.to_dict(), settings.data.max_length)
     set_seed(settings.seed)
-    with _checkpoint_errors(settings.pretrained):
+    with _checkpoint_errors(files):
         fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, trust_remote_code=False
         )
-    if settings.start is Start.SCRATCH:
+    if settings.start == Start.SCRATCH:
         return fresh
-    return _with_head_of(fresh, _load(settings.pretrained, config, settings.seed))
+    return _with_head_of(fresh, _load(files, config, settings.seed))
 
 
-def _config(checkpoint: str | Hub, labels: Sequence[str]) -> PreTrainedConfig:
-    with _checkpoint_errors(checkpoint):
-        config: PreTrainedConfig = AutoConfig.from_pretrained(
-            **_source(checkpoint),
+def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
+    config: PreTrainedConfig
+    with _checkpoint_errors(files):
+        config = AutoConfig.from_pretrained(
+            files.folder,
+            local_files_only=True,
+            trust_remote_code=False,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
             label2id={name: index for index, name in enumerate(labels)},
@@ -213,15 +234,17 @@ def _config(checkpoint: str | Hub, labels: Sequence[str]) -> PreTrainedConfig:
     return config
 
 
-def _load(checkpoint: str | Hub, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
-    set_seed(seed)
     model: PreTrainedModel
-    with _checkpoint_errors(checkpoint):
+    set_seed(seed)
+    with _checkpoint_errors(files):
         model, found = AutoModelForSequenceClassification.from_pretrained(
-            **_source(checkpoint),
+            files.folder,
             config=config,
             dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # heads of another label count; the backbone: see below
             output_loading_info=True,
@@ -231,9 +254,9 @@ def _load(checkpoint: str | Hub, config: PreTrainedConfig, seed: int) -> PreTrai
     if wrong:
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
-            "pretrained",
-            _name(checkpoint),
-            "safetensors with every tensor of its backbone",
+            _KEY,
+            files.source,
+            "safetensors with every tensor of its backbone but the pooler",
             f"lacks {', '.join(wrong[:3])}",
         )
     return model
@@ -252,46 +275,18 @@ def _is_backbone(model: PreTrainedModel, name: str) -> bool:
     return name.startswith(f"{model.base_model_prefix}.")
 
 
-def _tokenizer(checkpoint: str | Hub) -> PreTrainedTokenizerBase:
-    with _checkpoint_errors(checkpoint):
-        return AutoTokenizer.from_pretrained(**_source(checkpoint))
-
-
-def _source(checkpoint: str | Hub) -> dict[str, Any]:
-    """The arguments by which every `from_pretrained` finds the checkpoint."""
-    if isinstance(checkpoint, Hub):
-        return {
-            "pretrained_model_name_or_path": checkpoint.hub,
-            "revision": checkpoint.revision or "main",
-            "trust_remote_code": False,
-        }
-    if not Path(checkpoint).is_dir():
-        raise InvalidInput.of(
-            ProblemType.PATH_NOT_FOUND, "pretrained", checkpoint, "a checkpoint folder"
-        )
-    return {
-        "pretrained_model_name_or_path": checkpoint,
-        "local_files_only": True,
-        "trust_remote_code": False,
-    }
-
-
-def _name(checkpoint: str | Hub) -> str:
-    return checkpoint.hub if isinstance(checkpoint, Hub) else checkpoint
-
-
 @contextmanager
-def _checkpoint_errors(checkpoint: str | Hub) -> Iterator[None]:
+def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
     """Name the checkpoint where transformers cannot read it."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
-            "pretrained",
-            _name(checkpoint),
-            "config.json, safetensors and tokenizer of a text classifier's backbone",
-            f"({' '.join(str(error).split())[:300]})",
+            _KEY,
+            files.source,
+            "config.json and safetensors of a model that transformers can classify sequences with",
+            f"({' '.join(str(error).split())[:200]})",
         ) from error
 
 
@@ -299,42 +294,49 @@ def _checkpoint_errors(checkpoint: str | Hub) -> Iterator[None]:
 
 
 def _label_names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The classes in the data: whole numbers from 0 stay in their order, names are sorted."""
-    found = {label for _, label in rows}
-    if all(label.isdecimal() for label in found):
-        return tuple(str(index) for index in range(max(2, *(int(label) + 1 for label in found))))
-    _require("data.label", sorted(found), len(found) >= 2, "two or more different labels")
-    return tuple(sorted(found))
+    """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1."""
+    found = {str(row.label).strip() for row in rows}
+    if not all(label.isascii() and label.isdecimal() for label in found):
+        names = tuple(sorted(found))
+        _require("data.label", names, len(names) >= 2, "two or more different labels")
+        return names
+    numbers = sorted({int(label) for label in found})
+    complete = numbers == list(range(len(numbers))) and len(numbers) >= 2
+    _require("data.label", numbers, complete, "whole numbers from 0 without a gap, two or more")
+    return tuple(str(number) for number in numbers)
 
 
 def _examples(
     rows: Sequence[Row],
     key: str,
     tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
     settings: FineTuning,
     labels: Sequence[str],
 ) -> Examples:
     """Tokenized, truncated and unpadded examples with `labels` in [0, K)."""
-    columns = [[texts[index] for texts, _ in rows] for index in range(len(rows[0][0]))]
-    encoded = tokenizer(*columns, truncation=True, max_length=settings.data.max_length)
-    index_of = {name: index for index, name in enumerate(labels)}
-    numbers = [
-        _index(index_of, label, f"{key}, row {row}") for row, (_, label) in enumerate(rows, 1)
-    ]
+    types = getattr(model.config, "type_vocab_size", 0) if takes_token_types(model) else 0
+    split = build_split(
+        key,
+        rows,
+        tokenizer,
+        settings.data.max_length,
+        Vocabulary(tokens=model.config.vocab_size, token_types=types),
+        {name: index for index, name in enumerate(labels)},
+        len(labels),
+    )
+    columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
     return Examples(
         [
-            {name: values[row] for name, values in encoded.items()} | {"labels": number}
-            for row, number in enumerate(numbers)
+            {
+                name: column[start : start + length].tolist()
+                for name, column in columns.items()
+                if column is not None
+            }
+            | {"labels": int(label)}
+            for start, length, label in zip(split.starts, split.lengths, split.labels, strict=True)
         ]
     )
-
-
-def _index(index_of: dict[str, int], label: str, key: str) -> int:
-    if label not in index_of:
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA, key, label, f"one of the labels {', '.join(index_of)}"
-        )
-    return index_of[label]
 
 
 # --- the Trainer --------------------------------------------------------------------------------
@@ -358,7 +360,7 @@ def _trainer(
             learning_rate=settings.learning_rate,
             warmup_steps=settings.warmup,  # below 1 the Trainer reads a share of all steps
             weight_decay=settings.weight_decay,
-            lr_scheduler_type=_TRAINER_SCHEDULE[settings.schedule],
+            lr_scheduler_type=_TRAINER_SCHEDULE[Schedule(settings.schedule)],
             seed=settings.seed,
             save_strategy="epoch",
         ),
@@ -382,12 +384,3 @@ class _StepZero(TrainerCallback):
 
 def _accuracy(prediction: Any) -> dict[str, float]:
     return {"accuracy": float(np.mean(prediction.predictions.argmax(-1) == prediction.label_ids))}
-
-
-def _read(data: Data, split: str) -> list[Row]:
-    import csv
-
-    part = getattr(data, split)
-    with Path(part.path).open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [(tuple(row[c] for c in data.text), row[data.label]) for row in reader]
