@@ -141,7 +141,7 @@ def test_json_says_what_a_script_needs(
 
 def test_run_refuses_before_it_works(bert: Inputs, tmp_path: Path) -> None:
     value = bert.spec().to_json()
-    with pytest.raises(InvalidInput, match=r"--output: .*expected a file in an existing folder"):
+    with pytest.raises(InvalidInput, match=r"-o: .*in an existing folder"):
         run(RUN, str(spec_file(tmp_path, value)), "-o", str(tmp_path / "no" / "a.h5"))
     value["data"]["train"]["path"] = str(tmp_path / "none.tsv")
     with pytest.raises(InvalidInput, match=r"data\.train\.path: .*none\.tsv"):

@@ -1,15 +1,15 @@
 """The commands `run` and `finetune`; importing this needs no extra."""
 
-import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertscape.command import DONE, JOB_FAILED, Command
+from bertscape.cli.service_commands import refuse_unwritable
+from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
+from bertscape.command import DONE, Command
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.progress import StageProgress
-from bertscape.self_checks import describe_failures
 from bertscape.spec import Data, Hub, load_spec, parse_spec
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
 
 def _run(options: Namespace) -> int:
     spec = load_spec(options.spec)
-    _refuse_unwritable(options.output)
+    refuse_unwritable(options.output)
 
     from bertscape_workers.local_run import run_job
 
@@ -49,7 +49,7 @@ def _run(options: Namespace) -> int:
     except KeyboardInterrupt:
         stages.close()
         _say("bertscape run: interrupted; nothing was written")
-        return JOB_FAILED
+        raise
     finally:
         stages.close()
     surface.save(options.output)
@@ -57,33 +57,16 @@ def _run(options: Namespace) -> int:
     return DONE
 
 
-def _refuse_unwritable(output: Path) -> None:
-    """Raise `InvalidInput` before the work, where its result could not be written after it."""
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, "--output", str(output), "a file in an existing folder"
-        )
-
-
 def _report(surface: "Surface", output: Path, *, as_json: bool) -> None:
-    checks = [check.to_json() for check in surface.self_checks]
-    failures = describe_failures(checks)
-    for failure in failures:
-        _say(f"bertscape run: {failure}")
-    passed = sum(check.passed is True for check in surface.self_checks)
+    checks = [check.model_dump(mode="json") for check in surface.self_checks]
+    points, failed = int(surface.evaluated.sum()), len(surface.failed_self_checks)
+    warn_of_failed_checks(checks)
     if as_json:
-        summary = {
-            "output": str(output),
-            "points": int(surface.evaluated.sum()),
-            "self_checks": checks,
-            "self_checks_failed": len(failures),
-        }
-        sys.stdout.write(json.dumps(summary) + "\n")
-        return
-    sys.stdout.write(
-        f"{output}: {int(surface.evaluated.sum())} points, "
-        f"self-checks {passed} of {len(checks)} passed\n"
-    )
+        summary = {"output": str(output), "points": points, "self_checks_failed": failed}
+        write_json({**summary, "self_checks": checks})
+    else:
+        passed = sum(check.passed is True for check in surface.self_checks)
+        write_line(f"{output}: {points} points, self-checks {passed} of {len(checks)} passed")
 
 
 def _say(line: str) -> None:
@@ -186,7 +169,7 @@ def _finetune(options: Namespace) -> int:
     except KeyboardInterrupt:
         stages.close()
         _say(f"bertscape finetune: interrupted; what is done lies in {options.output}")
-        return JOB_FAILED
+        raise
     finally:
         stages.close()
     if options.json:
@@ -197,11 +180,11 @@ def _finetune(options: Namespace) -> int:
             "eval_accuracy": result.eval_accuracy,
             "eval_loss": result.eval_loss,
         }
-        sys.stdout.write(json.dumps(summary) + "\n")
+        write_json(summary)
     else:
-        sys.stdout.write(
+        write_line(
             f"{result.output}: {len(result.checkpoints)} checkpoints, "
-            f"dev accuracy {result.eval_accuracy:.4f}\n"
+            f"dev accuracy {result.eval_accuracy:.4f}"
         )
     return DONE
 

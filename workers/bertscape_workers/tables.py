@@ -260,7 +260,8 @@ def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator
 
     name = refuse_local_dataset(split, key)
     try:
-        table = load_dataset(name, split.config, split=split.split, revision=split.revision)
+        with _quiet_datasets():
+            table = load_dataset(name, split.config, split=split.split, revision=split.revision)
     except Exception as error:  # whatever a builder raises, the id is what is wrong
         raise InvalidInput.of(
             ProblemType.INVALID_DATA,
@@ -273,6 +274,23 @@ def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator
     wanted = table.select_columns(present) if len(present) == len(set(columns)) else table
     for number, values in enumerate(wanted, 1):
         yield _Record(f"row {number}", values)
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """Silence the library's bars and its notes about the cache; the split's sha256 pins it."""
+    import datasets
+    from datasets.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), datasets.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            datasets.enable_progress_bars()
 
 
 def refuse_local_dataset(split: Split, key: str) -> str:
