@@ -1,9 +1,15 @@
 """What all tests share: only those marked `ray` start Ray, and they share one where they can."""
 
 import importlib.util
+import tempfile
 from collections.abc import Iterator
 
 import pytest
+
+from bertscape_service.cluster import prepare_environment
+from bertscape_service.dispatcher_link import DispatcherOptions
+
+prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
 
 
 def _refuse(*_: object, **__: object) -> None:
@@ -22,12 +28,6 @@ def no_ray_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The one Ray of this process; tests that use it are marked `ray`."""
-    import tempfile
-
-    from bertscape_service.cluster import prepare_environment
-    from bertscape_service.dispatcher_link import DispatcherOptions
-
-    prepare_environment(DispatcherOptions())
     import ray
 
     with tempfile.TemporaryDirectory(prefix="bt-", dir="/tmp", ignore_cleanup_errors=True) as short:

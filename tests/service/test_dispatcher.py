@@ -1,111 +1,31 @@
 """The dispatcher and its link, with real processes and a real Ray; only the numerics stand in."""
 
 import os
-import queue
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import psutil
 import pytest
+from played_coordinator import PATIENCE_S, PlayedCoordinator, eventually, is_empty, spec
 
 from bertscape.errors import ProblemType
 from bertscape.grid import tiles
-from bertscape.spec import JobSpec, parse_spec
 from bertscape_service import process_session
-from bertscape_service.dispatcher_link import LOG_NAME, DispatcherLink, DispatcherOptions
+from bertscape_service.dispatcher_link import LOG_NAME, DispatcherOptions
 from bertscape_service.events import ArraysLost, TileFailed, WorkerDied, WorkerReady
-from bertscape_service.instructions import DropJob, KillWorker, PrepareJob, RunTile, StartWorker
+from bertscape_service.instructions import DropJob, KillWorker, RunTile, StartWorker
 from bertscape_service.messages import (
-    ClusterFound,
     DescribeJob,
     PrepareDone,
     PrepareProgress,
     PrepareRefused,
-    TileResult,
 )
 
 pytestmark = pytest.mark.ray
-
-OPTIONS = DispatcherOptions(workers=2, worker_class="worker_for_tests:WorkerForTests")
-PATIENCE_S = 60.0
-Message = TypeVar("Message")
-
-
-class Coordinator:
-    """The link's other side: keeps what comes."""
-
-    def __init__(self, state_directory: Path, options: DispatcherOptions = OPTIONS) -> None:
-        self.state_directory = state_directory
-        self.messages: queue.Queue[object] = queue.Queue()
-        self.lost: queue.Queue[str] = queue.Queue()
-        self.link = DispatcherLink(options, self.messages.put, self.lost.put, state_directory)
-
-    def start(self) -> ClusterFound:
-        self.link.start()
-        return self.next(ClusterFound)
-
-    @property
-    def session(self) -> int:
-        assert self.link.session is not None
-        return self.link.session
-
-    def next(self, kind: type[Message]) -> Message:
-        """The next message of this kind; those before it are dropped."""
-        deadline = time.monotonic() + PATIENCE_S
-        seen: list[object] = []
-        while True:
-            try:
-                message = self.messages.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                log = (self.state_directory / LOG_NAME).read_text()
-                pytest.fail(f"no {kind.__name__} but {seen}, and the log says\n{log}")
-            if isinstance(message, kind):
-                return message
-            seen.append(message)
-
-    def start_worker(self, worker_id: str) -> WorkerReady:
-        self.link.send(StartWorker(worker_id, 0.0))
-        return self.next(WorkerReady)
-
-    def prepare(self, name: str, worker_id: str) -> None:
-        self.link.send(DescribeJob(name, spec(name), 2))
-        self.link.send(PrepareJob(name, worker_id, 1))
-
-    def run_tile(self, name: str, worker_id: str, tile: int = 0) -> TileResult:
-        self.link.send(RunTile(name, tile, worker_id, 1))
-        return self.next(TileResult)
-
-    def pid_of(self, name: str, worker_id: str) -> int:
-        return int(self.run_tile(name, worker_id).numbers[0, 5])
-
-    def process(self, name: str) -> psutil.Process:
-        """A process of the dispatcher's session."""
-        return next(one for one in process_session.members(self.session) if one.name() == name)
-
-
-def spec(name: str) -> JobSpec:
-    return parse_spec(
-        {
-            "kind": "surface",
-            "name": name,
-            "model": {"pretrained": "/p", "finetuned": "/f"},
-            "y": {"random": {"seed": 0}},
-            "grid": {"x": [0, 2, 3], "y": [0, 1, 2]},
-            "data": {
-                "train": {"path": "/t.tsv"},
-                "eval": {"path": "/e.tsv"},
-                "text": ["text"],
-                "label": "label",
-                "max_length": 8,
-            },
-        }
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,9 +38,9 @@ def _worker_module_on_path() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shared(
     tmp_path_factory: pytest.TempPathFactory, _worker_module_on_path: None
-) -> Iterator[Coordinator]:
+) -> Iterator[PlayedCoordinator]:
     """A dispatcher with an embedded Ray and two workers, "a" and "b"."""
-    coordinator = Coordinator(tmp_path_factory.mktemp("state"))
+    coordinator = PlayedCoordinator(tmp_path_factory.mktemp("state"))
     found = coordinator.start()
     assert (found.workers, found.threads) == (2, 1)
     assert min(found.memory_per_worker, found.object_store) > 0
@@ -139,31 +59,18 @@ def shared(
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Coordinator]:
+def own(tmp_path: Path) -> Iterator[PlayedCoordinator]:
     """A dispatcher for one test alone, not started yet."""
-    coordinator = Coordinator(tmp_path)
+    coordinator = PlayedCoordinator(tmp_path)
     yield coordinator
     coordinator.link.stop()
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def is_empty(session: int) -> bool:
-    return not list(process_session.members(session))
 
 
 # --- work ---------------------------------------------------------------------------------------
 
 
 def test_a_prepared_job_is_evaluated_by_every_worker_from_the_same_memory(
-    shared: Coordinator,
+    shared: PlayedCoordinator,
 ) -> None:
     shared.prepare("plain", "a")
     done = shared.next(PrepareDone)
@@ -185,7 +92,7 @@ def test_a_prepared_job_is_evaluated_by_every_worker_from_the_same_memory(
     assert len(pids) == 2
 
 
-def test_a_raising_evaluator_is_reported_and_its_worker_lives_on(shared: Coordinator) -> None:
+def test_a_raising_evaluator_is_reported_and_its_worker_lives_on(shared: PlayedCoordinator) -> None:
     shared.prepare("raises", "a")
     shared.prepare("plain", "b")
     shared.next(PrepareDone)
@@ -200,7 +107,9 @@ def test_a_raising_evaluator_is_reported_and_its_worker_lives_on(shared: Coordin
     assert shared.run_tile("plain", "a").worker_id == "a"
 
 
-def test_bad_input_is_final_and_any_other_error_of_preparing_is_not(shared: Coordinator) -> None:
+def test_bad_input_is_final_and_any_other_error_of_preparing_is_not(
+    shared: PlayedCoordinator,
+) -> None:
     shared.prepare("bad input", "a")
     refused = shared.next(PrepareRefused)
     assert (refused.final, refused.problem.key) == (True, "data.train.path")
@@ -211,13 +120,13 @@ def test_bad_input_is_final_and_any_other_error_of_preparing_is_not(shared: Coor
     assert refused.problem.detail == "preparing failed: RuntimeError: the disk is on fire"
 
 
-def test_how_far_preparing_is_is_told_while_it_goes_on(shared: Coordinator) -> None:
+def test_how_far_preparing_is_is_told_while_it_goes_on(shared: PlayedCoordinator) -> None:
     shared.prepare("slow to prepare", "a")
     assert shared.next(PrepareProgress) == PrepareProgress("slow to prepare", "tokenizing", 1, 2)
     shared.next(PrepareDone)
 
 
-def test_a_job_without_arrays_is_reported(shared: Coordinator) -> None:
+def test_a_job_without_arrays_is_reported(shared: PlayedCoordinator) -> None:
     shared.link.send(DescribeJob("not prepared", spec("not prepared"), 2))
     shared.link.send(RunTile("not prepared", 0, "a", 1))
     assert shared.next(ArraysLost) == ArraysLost("not prepared", "a")
@@ -230,7 +139,7 @@ def test_a_job_without_arrays_is_reported(shared: Coordinator) -> None:
 
 
 def test_arrays_outlive_the_worker_that_prepared_them_and_an_idle_death_is_noticed(
-    shared: Coordinator,
+    shared: PlayedCoordinator,
 ) -> None:
     shared.prepare("plain", "a")
     shared.next(PrepareDone)
@@ -245,7 +154,7 @@ def test_arrays_outlive_the_worker_that_prepared_them_and_an_idle_death_is_notic
     assert shared.run_tile("plain", "a", tile=2).numbers[0, 2] == 2_000_000.0
 
 
-def test_the_death_of_a_worker_alone_in_a_tile_counts(shared: Coordinator) -> None:
+def test_the_death_of_a_worker_alone_in_a_tile_counts(shared: PlayedCoordinator) -> None:
     shared.prepare("dies", "a")
     shared.next(PrepareDone)
     shared.link.send(RunTile("dies", 0, "a", 1))
@@ -254,7 +163,7 @@ def test_the_death_of_a_worker_alone_in_a_tile_counts(shared: Coordinator) -> No
     shared.start_worker("a")
 
 
-def test_a_killed_worker_is_gone_without_a_report(shared: Coordinator) -> None:
+def test_a_killed_worker_is_gone_without_a_report(shared: PlayedCoordinator) -> None:
     shared.prepare("plain", "b")
     shared.next(PrepareDone)
     pid = shared.pid_of("plain", "a")
@@ -270,7 +179,7 @@ def test_a_killed_worker_is_gone_without_a_report(shared: Coordinator) -> None:
 # --- ends ---------------------------------------------------------------------------------------
 
 
-def test_a_killed_dispatcher_is_reported_once_and_leaves_nothing(own: Coordinator) -> None:
+def test_a_killed_dispatcher_is_reported_once_and_leaves_nothing(own: PlayedCoordinator) -> None:
     own.start()
     assert own.process("raylet").is_running()
     directory = Path(psutil.Process(own.session).cwd())
@@ -287,7 +196,7 @@ def test_a_killed_dispatcher_is_reported_once_and_leaves_nothing(own: Coordinato
 
 
 @pytest.mark.parametrize("name", ["gcs_server", "raylet"])
-def test_a_lost_head_ends_the_dispatcher(own: Coordinator, name: str) -> None:
+def test_a_lost_head_ends_the_dispatcher(own: PlayedCoordinator, name: str) -> None:
     own.start()
     own.start_worker("a")
     process = own.process(name)
@@ -334,7 +243,7 @@ def test_a_killed_api_process_takes_the_dispatcher_along(tmp_path: Path) -> None
 
 
 def test_what_a_killed_api_process_left_is_ended_by_the_next(
-    tmp_path: Path, own: Coordinator
+    tmp_path: Path, own: PlayedCoordinator
 ) -> None:
     api, session = start_api(tmp_path)
     os.kill(session, signal.SIGSTOP)  # it cannot end itself
@@ -346,7 +255,7 @@ def test_what_a_killed_api_process_left_is_ended_by_the_next(
 
 
 def test_an_address_where_nothing_answers_is_reported(tmp_path: Path) -> None:
-    coordinator = Coordinator(tmp_path, DispatcherOptions(ray_address="127.0.0.1:9"))
+    coordinator = PlayedCoordinator(tmp_path, DispatcherOptions(ray_address="127.0.0.1:9"))
     coordinator.link.start()
     try:
         assert "127.0.0.1:9" in coordinator.lost.get(timeout=PATIENCE_S)
