@@ -201,6 +201,8 @@ class Coordinator:
     # Jobs.
 
     def _restore(self, job: UnfinishedJob) -> None:
+        if job.missing and job.row.state is not JobState.QUEUED:
+            self._mark(job.row.id, JobState.QUEUED)  # nobody works for it yet
         self._admit(
             UnfinishedWork.of(job.row),
             JobAdmitted(

@@ -83,7 +83,7 @@ class Journal:
         return self._writer.submit(lambda connection: _add_job(connection, job), lasting=False)
 
     def mark(self, job_id: str, state: JobState) -> "Future[bool]":
-        """Record that an unfinished job is preparing or running; False where it has ended."""
+        """Record how far an unfinished job is; False where it has ended."""
         return self._writer.submit(
             lambda connection: _set_state(connection, job_id, state, None), lasting=True
         )

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from bertscape.errors import Problem
 from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound
-from bertscape.grid import tiles
+from bertscape.grid import Tile, tiles
 from bertscape.spec import JobSpec
 from bertscape_service.api import create_app
 from bertscape_service.coordinator import Coordinator
@@ -179,6 +179,7 @@ class PlayedLink:
         self.sent: list[Any] = []
         self.held: list[RunTile] = []
         self.jobs: dict[str, DescribeJob] = {}
+        self.tiles: dict[str, list[Tile]] = {}
         self.stopped = False
 
     def start(self) -> None:
@@ -196,6 +197,7 @@ class PlayedLink:
         match message:
             case DescribeJob():
                 self.jobs[message.job_id] = message
+                self.tiles[message.job_id] = tiles(message.spec.points, message.tile_points)
             case StartWorker():
                 self.say(WorkerReady(message.worker_id, CPU))
             case PrepareJob():
@@ -214,8 +216,7 @@ class PlayedLink:
             self.say(self.result(instruction))
 
     def result(self, instruction: RunTile) -> TileResult:
-        job = self.jobs[instruction.job_id]
-        points = tiles(job.spec.points, job.tile_points)[instruction.tile].points
+        points = self.tiles[instruction.job_id][instruction.tile].points
         return TileResult(
             instruction.job_id,
             instruction.tile,

@@ -126,6 +126,8 @@ async def test_a_restart_computes_only_what_is_missing(
         job = await service.submit(inputs.spec())
         await service.until(lambda job: job["tiles_done"] == 2, job["id"])
         done = {row.tile for row in service.coordinator.journal.results(job["id"]).tiles}
+    async with run_service(make_script(starts=False)) as service:
+        await service.until(lambda job: job["state"] == "queued", job["id"])
     async with run_service() as service:
         ended = await service.ended(job["id"])
         assert (ended["state"], ended["tiles_done"]) == ("completed", 6)
