@@ -19,6 +19,7 @@ _MANTISSAS = (  # in tenths; from many round values a decade to one
     (10,),
 )
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_FILL_STEPS = (0.001, 0.002, 0.0025, 0.005, 0.01, 0.02, 0.025, 0.05, 0.1)
 
 
 Extend: TypeAlias = Literal["neither", "both", "min", "max"]
@@ -61,8 +62,8 @@ def error_scale(errors: NDArray[np.float64]) -> ColorScale:
     """Even steps between round values around the errors that occur."""
     finite = errors[np.isfinite(errors)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    line_step = _step(high - low, _MOST_LINES)
-    fill_step = _step(high - low, _FILLED)
+    line_step = _step(high - low, _MOST_LINES, _STEPS)
+    fill_step = _step(high - low, _FILLED, _FILL_STEPS)
     first, last = np.floor(low / fill_step), np.ceil(high / fill_step)
     levels = np.arange(first, max(last, first + 1) + 1) * fill_step
     lines = np.arange(np.ceil(low / line_step), np.floor(high / line_step) + 1) * line_step
@@ -74,9 +75,9 @@ def _extend(values: NDArray[np.float64], levels: NDArray[np.float64]) -> Extend:
     return "both" if below and above else "min" if below else "max" if above else "neither"
 
 
-def _step(width: float, most: int) -> float:
-    """The smallest round step that takes at most `most` steps over the width."""
-    return next((step for step in _STEPS if width <= most * step), _STEPS[-1])
+def _step(width: float, most: int, steps: tuple[float, ...]) -> float:
+    """The smallest of these steps that takes at most `most` of it over the width."""
+    return next((step for step in steps if width <= most * step), steps[-1])
 
 
 def _round_values(low: float, high: float) -> NDArray[np.float64]:

@@ -205,9 +205,13 @@ def _draw_basin_edge(axes: Axes, surface: Surface) -> None:
         return
     style: dict[str, Any] = {"colors": "black", "linewidths": 1.4, "linestyles": "dashed"}
     axes.contour(surface.alpha, surface.beta, loss, levels=[threshold], **style)
-    classes = surface.findings.classes
-    label = f"edge of the basin: ½ ln {classes} = {threshold:.3f}"
+    label = _basin_label(surface)
     axes.plot([], [], color="black", linewidth=1.4, linestyle="dashed", label=label)
+
+
+def _basin_label(surface: Surface) -> str:
+    classes, threshold = surface.findings.classes, basin_width(surface).threshold
+    return f"edge of the basin: ½ ln {classes} = {threshold:.3f}"
 
 
 def _norm(scale: ColorScale) -> Normalize:
@@ -335,6 +339,12 @@ def _curve(axes: Axes, surface: Surface, value: str) -> None:
             clip_on=False,
             label="no finite value",
         )
+    if value == "train_loss":
+        threshold = basin_width(surface).threshold
+        axes.axhline(
+            threshold, color="black", linewidth=0.9, linestyle=":", label=_basin_label(surface)
+        )
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)
     axes.set_xlim(alpha[0], alpha[-1])
     axes.grid(visible=True, linewidth=0.4, alpha=0.5)
