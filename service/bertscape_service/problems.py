@@ -1,12 +1,15 @@
 """Every error of the API becomes an `application/problem+json` document here, and only here."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
 
@@ -52,7 +55,37 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BertscapeError, _on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_hang_up)
     app.add_exception_handler(Exception, _on_unknown)
+    app.add_middleware(_LastAnswer)
+
+
+class _LastAnswer:
+    """ASGI middleware: a request that the end of the service cuts off is told so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun or scope["type"] != "http":
+                raise
+            problem = Problem(ProblemType.UNAVAILABLE, "the service ends")
+            await problem_response(problem)(scope, receive, send)
+
+
+async def _on_hang_up(_: Request, __: Exception) -> Response:
+    # Nobody reads it: the client went away before its body had come.
+    return problem_response(Problem(ProblemType.MALFORMED_REQUEST, "the body has no end"))
 
 
 async def _on_known(_: Request, error: Exception) -> Response:

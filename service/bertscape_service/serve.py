@@ -98,6 +98,7 @@ async def _run(
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who asks is told by nobody else
         timeout_graceful_shutdown=_OPEN_REQUESTS_S,
     )
     server = _Server(config, announce)

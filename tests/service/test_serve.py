@@ -173,9 +173,19 @@ def test_a_slow_client_does_not_hold_up_the_end(serve: Callable[..., Served]) ->
     with socket.create_connection((host, int(port))) as half:
         half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
         time.sleep(0.2)  # until it is being read; sooner would be easier to end
-        status, out, _ = served.end(signal.SIGINT)
-    assert status == 0
-    assert out == "the dispatcher was stopped\n"
+        served.process.send_signal(signal.SIGINT)
+        assert half.recv(1000).startswith(b"HTTP/1.1 503 ")
+    status, out, err = served.outcome()
+    assert (status, out) == (0, "the dispatcher was stopped\n")
+    assert "Traceback" not in err
+
+
+def test_a_client_that_hangs_up_is_no_fault(serve: Callable[..., Served]) -> None:
+    served = serve("--port", "0")
+    host, port = served.url().removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
+    assert served.end(signal.SIGTERM) == (0, "the dispatcher was stopped\n", "")
 
 
 IMPORTS = """
