@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from tiny_inputs import VOCABULARY
-from transformers import BertTokenizerFast
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from bertscape.errors import InvalidInput
 from bertscape_workers.splits import TokenizedSplit, Vocabulary, build_split
@@ -73,6 +75,14 @@ def test_a_tokenizer_of_another_model_is_refused() -> None:
         build([row("a film")], Vocabulary(tokens=6, token_types=2))
     with pytest.raises(InvalidInput, match=r"model\.tokenizer: .*which knows 1 token types"):
         build([row("a|film")], Vocabulary(tokens=19, token_types=1))
+
+
+def test_a_text_without_any_token_is_refused() -> None:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 0, "?": 1}, "?"))
+    )
+    with pytest.raises(InvalidInput, match=r"data\.train, line 2: text: ''; expected text that"):
+        build_split("data.train", [row("")], tokenizer, 8, WHOLE, NAMES, 3)
 
 
 def test_the_fingerprint_sees_every_array() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils.tqdm import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from numpy.typing import NDArray
 from safetensors import safe_open
 
@@ -97,14 +103,14 @@ def locate_tokenizer(checkpoint: str | Hub, key: str) -> CheckpointFiles:
 
 def _snapshot(checkpoint: Hub, key: str) -> Path:
     try:
-        return Path(
-            snapshot_download(
+        with _without_bars():
+            folder = snapshot_download(
                 checkpoint.hub,
                 revision=checkpoint.revision,
                 allow_patterns=list(_HUB_FILES),
                 ignore_patterns=["*/*"],
             )
-        )
+        return Path(folder)
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         revision = f" at {checkpoint.revision}" if checkpoint.revision else ""
         raise InvalidInput.of(
@@ -114,6 +120,18 @@ def _snapshot(checkpoint: Hub, key: str) -> Path:
             "a model on the hub or in its local cache",
             f"({' '.join(str(error).split())[:200]})",
         ) from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """The hub's client draws its bars in a pipe too; a job tells its stages by other means."""
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
 
 
 def steps(checkpoints: Sequence[str | Hub]) -> tuple[int, ...]:

@@ -140,6 +140,7 @@ def build_split(
     """
     numbers = [_label(row, key, labels, classes) for row in rows]
     encoded = tokenize(rows, tokenizer, max_length, vocabulary)
+    _refuse_tokenless(rows, encoded["input_ids"], key)
     tokens = _flat(encoded["input_ids"])
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
     _refuse_above(tokens, vocabulary.tokens, "token ids", key)
@@ -151,6 +152,18 @@ def build_split(
         lengths=np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int32),
         labels=np.array(numbers, dtype=np.int64),
     )
+
+
+def _refuse_tokenless(rows: Sequence[Row], ids: Sequence[Sequence[int]], key: str) -> None:
+    """A tokenizer that adds no special tokens makes nothing of an empty text."""
+    for row, tokens in zip(rows, ids, strict=True):
+        if not tokens:
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA,
+                f"{key}, {row.place}: text",
+                " | ".join(row.texts),
+                "text that the tokenizer makes at least one token of",
+            )
 
 
 def _flat(lists: Sequence[Sequence[int]]) -> NDArray[np.int32]:
