@@ -93,15 +93,7 @@ def prepare(
         )
     findings = Findings(
         checkpoints=pins,
-        splits={
-            name: SplitFound(
-                source=source_name(getattr(spec.data, name)),
-                sha256=split.sha256(),
-                examples=len(split),
-                tokens=len(split.tokens),
-            )
-            for name, split in splits.items()
-        },
+        splits={name: _found(spec, name, split) for name, split in splits.items()},
         delta1_norm=plane.delta1_norm,
         delta2_norm=plane.lengths.get("y"),
         cosine=plane.cosine,
@@ -114,6 +106,15 @@ def prepare(
         torch=torch.__version__,
     )
     return Prepared(findings, inputs)
+
+
+def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
+    return SplitFound(
+        source=source_name(getattr(spec.data, name)),
+        sha256=split.sha256(),
+        examples=len(split),
+        tokens=len(split.tokens),
+    )
 
 
 def _silent(stage: str, done: int, total: int) -> None:
