@@ -12,6 +12,9 @@ from live_service import LiveService, SmallInputs
 def small_inputs(tmp_path_factory: pytest.TempPathFactory) -> SmallInputs:
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     folder = tmp_path_factory.mktemp("small")
     words = [f"w{index}" for index in range(60)]

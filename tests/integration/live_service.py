@@ -27,6 +27,7 @@ class LiveService:
     process: subprocess.Popen[str] | None = None
     url: str = ""
     log: Path = field(init=False)
+    clients: list[Client] = field(default_factory=list)  # closed with the service
 
     def start(self) -> "LiveService":
         self.state.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,12 @@ class LiveService:
         return self
 
     def client(self) -> Client:
-        return Client(self.url)
+        self.clients.append(Client(self.url))
+        return self.clients[-1]
+
+    def close_clients(self) -> None:
+        while self.clients:
+            self.clients.pop().close()
 
     def dispatcher(self) -> psutil.Process:
         """The dispatcher of this service: the child that leads a session of its own."""
@@ -56,6 +62,7 @@ class LiveService:
 
     def stop(self) -> int:
         """Ctrl-C; the exit status."""
+        self.close_clients()
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
@@ -63,6 +70,7 @@ class LiveService:
 
     def kill(self) -> None:
         """What a lost machine does to the API process."""
+        self.close_clients()
         assert self.process is not None
         self.process.kill()
         self.process.wait()
