@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bertscape import Client, Job, Surface
 from bertscape.basin import basin_width
@@ -21,21 +21,15 @@ from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
 from bertscape.plot import plot_side_by_side, save_figure
 from bertscape.progress import StageProgress
 
+if TYPE_CHECKING:
+    from bertscape_workers.generated_language import DemoData, TaskRuns
+
 GRID = [-1, 2, 21]  # both axes: θ0 at 0 and θ1 at 1, with as much room around
 PRETRAINED, SCRATCH = "pre-trained", "from scratch"
 FILES = {PRETRAINED: "pretrained.h5", SCRATCH: "scratch.h5"}
 FIGURE = "surfaces.png"
 _MARKER = ".bertscape-demo"
 _SERVER_START_LINE = re.compile(r"http://\S+:\d+")
-
-
-class Runs(Protocol):
-    """The two fine-tuning runs of one start: the target task gives θ1, the other θ2."""
-
-    @property
-    def target(self) -> Any: ...  # noqa: D102
-    @property
-    def other(self) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ def _make_room(folder: Path) -> None:
         shutil.rmtree(folder / made, ignore_errors=True)
 
 
-def _train(folder: Path, seed: int) -> tuple[Mapping[str, Runs], Any]:
+def _train(folder: Path, seed: int) -> tuple[Mapping[str, "TaskRuns"], "DemoData"]:
     from bertscape_workers.generated_language import fine_tune_four, pretrain, write_demo_data
 
     with closing(StageProgress()) as progress:
@@ -138,7 +132,7 @@ def _fetched(job: Job, path: Path) -> Surface:
     return Surface.load(job.fetch(path))
 
 
-def _spec(start: str, runs: Runs, data: Any) -> dict[str, Any]:
+def _spec(start: str, runs: "TaskRuns", data: "DemoData") -> dict[str, Any]:
     target = [str(checkpoint.resolve()) for checkpoint in runs.target.checkpoints]
     return {
         "kind": "surface",
