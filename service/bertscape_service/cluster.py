@@ -18,7 +18,7 @@ from bertscape_service.process_session import is_alive
 __all__ = ["MEMORY_PER_WORKER", "Capacity", "Cluster", "capacity_of", "prepare_environment"]
 
 MEMORY_PER_WORKER = 1 << 30
-"""Bytes: there are no more workers on a node than its memory holds with this much for each.
+"""Bytes: a node gets no second worker unless its memory holds this much for each.
 
 A worker that holds no job takes 0.6 GiB for torch and transformers alone.
 """
@@ -48,8 +48,8 @@ def capacity_of(nodes: Sequence[Node], options: DispatcherOptions) -> Capacity:
     """How many workers there should be: one per GPU where there are GPUs, else one per core.
 
     A cluster with GPUs has workers on these alone, for a job admits one kind of device. Every
-    worker gets `cpus_per_worker` cores, and at least `MEMORY_PER_WORKER`; `options.workers`
-    overrides what memory allows, and is cut to what the cores or GPUs allow.
+    worker gets `cpus_per_worker` cores and, where it is not alone, `MEMORY_PER_WORKER` or more;
+    `options.workers` overrides what memory allows, and is cut to what the cores or GPUs allow.
     """
     resources = [node["Resources"] for node in nodes if node["Alive"]]
     gpus = any(resource.get("GPU", 0) >= 1 for resource in resources)
@@ -60,7 +60,8 @@ def capacity_of(nodes: Sequence[Node], options: DispatcherOptions) -> Capacity:
     memory = [int(resource.get("memory", 0)) for resource in resources]
     if options.workers is None:
         slots = [
-            min(slot, room // MEMORY_PER_WORKER) for slot, room in zip(slots, memory, strict=True)
+            min(slot, max(1, room // MEMORY_PER_WORKER))
+            for slot, room in zip(slots, memory, strict=True)
         ]
         workers = sum(slots)
     else:
@@ -192,6 +193,6 @@ def _reach(address: str) -> None:
     if not port.isdecimal():
         return  # "auto"
     try:
-        socket.create_connection((host, int(port)), timeout=PROBE_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
     except OSError as error:
         raise ConnectionError(f"no Ray cluster answers at {address}: {error}") from error

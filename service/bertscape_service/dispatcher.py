@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bertscape_service.dispatching import Dispatcher
 
 FAREWELL_S = 1.0  # for the last word, to an API that may not listen any more
+START_S = 180.0  # for Ray, on a machine that has much else to do
 PIPE_ENDED = "the pipe to the API process ended"
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def main() -> None:
     if os.getsid(0) != os.getpid():
         os.setsid()  # what ends this process ends its whole session: it must be its own
     pipe = Pipe(arguments.pipe_fd)
-    end = Ending(pipe)
+    end = Ending(pipe, arguments.directory)
     loop = asyncio.new_event_loop()
     inbox: asyncio.Queue[object] = asyncio.Queue()
 
@@ -96,7 +98,11 @@ def _start(
     )
     prepare_environment(options)
     cluster = Cluster(options, arguments.directory)
+    patience = threading.Timer(START_S, end, [f"Ray did not start within {START_S:.0f} seconds"])
+    patience.daemon = True
+    patience.start()
     cluster.start()
+    patience.cancel()
     # Ray sets handlers of its own while it starts.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end("the dispatcher was told to end by a signal"))
@@ -122,10 +128,12 @@ class Ending:
 
     Args:
         pipe: takes the reason to the API process, where that still listens.
+        directory: of Ray's temporary files; nothing of it is left.
     """
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, directory: str) -> None:
         self._pipe = pipe
+        self._directory = directory
         self._lock = threading.Lock()
 
     def __call__(self, reason: str) -> NoReturn:
@@ -139,6 +147,7 @@ class Ending:
                 farewell.start()
                 farewell.join(FAREWELL_S)
             process_session.kill_session(os.getsid(0), spare=os.getpid())
+            shutil.rmtree(self._directory, ignore_errors=True)
             os._exit(0 if reason == PIPE_ENDED else 1)
 
 
@@ -151,7 +160,7 @@ def _load(name: str) -> type:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bertscape_service.dispatcher")
     parser.add_argument("--pipe-fd", type=int, required=True)
-    parser.add_argument("--directory", required=True, help="for Ray's temporary files")
+    parser.add_argument("--directory", required=True, help="of Ray's temporary files; removed")
     parser.add_argument("--ray-address")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--cpus-per-worker", type=int, default=1)

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import queue
+import re
 import secrets
 import shutil
 import socket
@@ -23,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Self
 
+from bertscape.errors import InvalidInput, ProblemType
 from bertscape_service import process_session
 from bertscape_service.messages import Farewell
 
@@ -32,6 +34,8 @@ LOG_NAME = "dispatcher.log"  # in the state directory
 _RECORD_NAME = "dispatcher.json"
 _LOG_BYTES = 10_000_000  # a longer log is put aside when the next dispatcher starts
 _ORDERLY_END_S = 2.0  # how long a dispatcher may take to end itself before it is killed
+# No ray://: its proxy would stand between the driver and the workers.
+_ADDRESS = re.compile(r"auto|[^:/\s]+:\d+|\[[^/\s]+\]:\d+")
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +47,16 @@ class DispatcherOptions:
     workers: int | None = None  # None: one per GPU, else one per core, as many as memory holds
     cpus_per_worker: int = 1
     worker_class: str = "bertscape_workers.actor:EvaluationWorker"  # tests put another in its place
+
+    def __post_init__(self) -> None:
+        address, invalid = self.ray_address, ProblemType.INVALID_VALUE
+        if address is not None and not _ADDRESS.fullmatch(address):
+            expected = "host:port of Ray's head, or auto"
+            raise InvalidInput.of(invalid, "--ray-address", address, expected)
+        counts = {"--workers": self.workers, "--cpus-per-worker": self.cpus_per_worker}
+        for option, count in counts.items():
+            if count is not None and count < 1:
+                raise InvalidInput.of(invalid, option, count, "1 or more")
 
     def arguments(self) -> list[str]:
         """The same as command-line arguments of the dispatcher."""

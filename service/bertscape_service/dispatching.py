@@ -133,12 +133,12 @@ class Dispatcher:
     def _make_actor(self) -> Any:
         options = self._cluster.options
         threads = str(options.cpus_per_worker)
-        gpus = self._capacity.gpus
+        capacity = self._capacity
         remote: Any = ray.remote(  # type: ignore[call-overload]  # Ray's stub lacks the groups
-            num_cpus=0 if gpus else options.cpus_per_worker,
-            num_gpus=1 if gpus else 0,
+            num_cpus=0 if capacity.gpus else options.cpus_per_worker,
+            num_gpus=1 if capacity.gpus else 0,
             # Keeps Ray from placing more on a node than `capacity_of` counted there.
-            memory=MEMORY_PER_WORKER if options.workers is None else 0,
+            memory=0 if options.workers else min(MEMORY_PER_WORKER, capacity.memory_per_worker),
             max_restarts=0,  # the scheduler decides what follows a death
             max_task_retries=0,
             concurrency_groups={LIFETIME: 1, PROGRESS: 1},

@@ -131,7 +131,11 @@ class WorkerLife:
         if self.description is None:
             return True  # it never was on a node that is known; it had nothing to do either
         await asyncio.sleep(GRACE_S)
-        return await asyncio.to_thread(self._cluster.node_lives, self.description.node_id)
+        try:
+            return await asyncio.to_thread(self._cluster.node_lives, self.description.node_id)
+        except Exception:
+            logger.exception("whether the node of worker %s lives is not known", self.worker_id)
+            return False
 
     async def _is_dead(self) -> bool:
         """Whether a worker that could not be reached is known to be dead in the end.

@@ -238,8 +238,10 @@ def kill(api: "subprocess.Popen[str]") -> None:
 def test_a_killed_api_process_takes_the_dispatcher_along(tmp_path: Path) -> None:
     api, session = start_api(tmp_path)
     assert not is_empty(session)
+    directory = Path(psutil.Process(session).cwd())
     kill(api)
     assert eventually(lambda: is_empty(session))
+    assert not directory.exists()
 
 
 def test_what_a_killed_api_process_left_is_ended_by_the_next(
