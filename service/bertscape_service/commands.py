@@ -135,11 +135,11 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from bertscape_service.demo import FIGURE, FILES, run_demo, table
+    from bertscape_service.demo import FIGURE, FILES, report, run_demo
 
     rows = run_demo(options.output, options.seed)
     made = ", ".join(str(options.output / name) for name in (*FILES.values(), FIGURE))
-    sys.stdout.write(f"{table(rows)}\n\n{made}\n")
+    sys.stdout.write(f"{report(rows)}\n\n{made}\n")
     return DONE
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertscape import Client, Job, Surface
 from bertscape.basin import basin_width
+from bertscape.cli.text import table
 from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
 from bertscape.plot import plot_side_by_side, save_figure
 from bertscape.progress import StageProgress
@@ -63,17 +64,17 @@ def run_demo(folder: Path, seed: int) -> list[Row]:
     ]
 
 
-def table(rows: list[Row]) -> str:
+def report(rows: list[Row]) -> str:
     """The rows in aligned columns."""
-    lines = [["", "dev accuracy", "basin width", "cos(δ1, δ2)", "self-checks"]]
-    lines += [
-        [row.start, f"{row.accuracy:.1%}", row.basin, f"{row.cosine:+.3f}", row.self_checks]
-        for row in rows
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+    head = ("", "dev accuracy", "basin width", "cos(δ1, δ2)", "self-checks")
+    return table(
+        [
+            head,
+            *(
+                (row.start, f"{row.accuracy:.1%}", row.basin, f"{row.cosine:+.3f}", row.self_checks)
+                for row in rows
+            ),
+        ]
     )
 
 

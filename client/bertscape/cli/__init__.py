@@ -44,10 +44,10 @@ get in."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; a wrong input ends as a line, not a traceback."""
-    commands = _commands()
+    available = commands()
     try:
-        options = _parser(commands).parse_args(arguments)
-        command = commands[options.command]
+        options = _parser(available).parse_args(arguments)
+        command = available[options.command]
         command.require()
         return _flushed(command.run(options))
     except BertscapeError as error:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return JOB_FAILED
 
 
-def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
+def _parser(available: dict[str, Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bertscape",
         description="Loss landscapes of fine-tuned BERT models.",
@@ -72,7 +72,7 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bertscape {version()}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in commands.values():
+    for command in available.values():
         subparser = subparsers.add_parser(
             command.name,
             help=command.help,
@@ -83,7 +83,7 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     return parser
 
 
-def _commands() -> dict[str, Command]:
+def commands() -> dict[str, Command]:
     """All commands by name, in the order in which people meet them."""
     found = {command.name: command for command in (SUBMIT, JOBS, SHOW, WATCH, FETCH, CANCEL, PLOT)}
     for entry_point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
