@@ -59,10 +59,8 @@ def capacity_of(nodes: Sequence[Node], options: DispatcherOptions) -> Capacity:
     ]
     memory = [int(resource.get("memory", 0)) for resource in resources]
     if options.workers is None:
-        slots = [
-            min(slot, max(1, room // MEMORY_PER_WORKER))
-            for slot, room in zip(slots, memory, strict=True)
-        ]
+        holds = [max(1, room // MEMORY_PER_WORKER) for room in memory]
+        slots = [min(pair) for pair in zip(slots, holds, strict=True)]
         workers = sum(slots)
     else:
         workers = min(options.workers, sum(slots))
