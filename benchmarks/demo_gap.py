@@ -68,7 +68,7 @@ def line(outcome: Outcome) -> str:
 
 _COLUMNS = ("pre-trained", "from scratch")
 HEADER = (
-    f"{'':4}  {'target task':^37}  {'other task':^25}  {'seconds':^22}\n"
+    f"{'':4}  {'target task':^37}  {'other task':^25}  {'seconds':>17}\n"
     f"seed  {'  '.join(_COLUMNS)}  gap/points  {'  '.join(_COLUMNS)}  pre-training     4 runs"
 )
 
