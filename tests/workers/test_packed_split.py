@@ -1,0 +1,89 @@
+"""Cutting a split into blocks of whole examples, and numbering its tokens."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from transformers.models.roberta.modeling_roberta import RobertaEmbeddings
+
+from bertscape_workers.packed_split import ROWS, Block, Group, pack, position_ids, used_words
+from bertscape_workers.splits import TokenizedSplit
+
+PADDING = 1
+
+
+def make_split(lengths: list[int], seed: int = 0, types: bool = True) -> TokenizedSplit:
+    generator = np.random.default_rng(seed)
+    count = sum(lengths)
+    return TokenizedSplit(
+        tokens=generator.integers(0, 50, count).astype(np.int32),
+        token_types=generator.integers(0, 2, count).astype(np.int32) if types else None,
+        lengths=np.array(lengths, dtype=np.int32),
+        labels=np.zeros(len(lengths), dtype=np.int64),
+    )
+
+
+LENGTHS = [7, 3, 12, 3, 7, 40, 5, 3]
+
+
+def packed(split: TokenizedSplit, limit: int) -> tuple[Block, ...]:
+    positions = position_ids(split, None)
+    return pack(split, used_words([split]), positions, limit, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("limit", [1, 10, 24, 1000])
+def test_every_example_is_in_one_block_token_for_token(limit: int) -> None:
+    split = make_split(LENGTHS)
+    words = used_words([split])
+    assert split.token_types is not None
+    seen = []
+    for block in packed(split, limit):
+        place = iter(block.examples.tolist())
+        for group, at in each_example(block):
+            example = next(place)
+            seen.append(example)
+            assert split.lengths[example] == group.length
+            start = group.start + at * group.length
+            rows = slice(start, start + group.length)
+            there = slice(split.starts[example], split.starts[example] + group.length)
+            assert words[block.words[rows]].tolist() == split.tokens[there].tolist()
+            assert block.types[rows].tolist() == split.token_types[there].tolist()
+            assert block.positions[rows].tolist() == list(range(group.length))
+            assert block.first[len(seen) - 1 - _before(seen, block)] == start
+    assert sorted(seen) == list(range(len(split)))
+    assert seen == split.by_length.tolist()
+
+
+def each_example(block: Block) -> Iterator[tuple[Group, int]]:
+    return ((group, at) for group in block.groups for at in range(group.examples))
+
+
+def _before(seen: list[int], block: Block) -> int:
+    """How many examples came in earlier blocks."""
+    return seen.index(int(block.examples[0]))
+
+
+def test_blocks_hold_at_most_the_limit_or_one_example() -> None:
+    blocks = packed(make_split(LENGTHS), 24)
+    assert [block.tokens for block in blocks] == [21, 19, 40]
+    assert all(len(block.words) % ROWS == 0 for block in blocks)
+    assert all(len(block.first) % ROWS == 0 for block in blocks)
+
+
+def test_a_split_without_token_types_is_all_of_the_first_type() -> None:
+    (block,) = packed(make_split([4, 2], types=False), 100)
+    assert not block.types.any()
+
+
+def test_positions_after_the_padding_are_those_of_roberta() -> None:
+    split = make_split([9, 1, 30, 4], seed=3)
+    split.tokens[[0, 5, 9, 20]] = PADDING  # a text may hold the padding's own token
+    expected = [
+        position
+        for start, length in zip(split.starts, split.lengths, strict=True)
+        for position in RobertaEmbeddings.create_position_ids_from_input_ids(
+            torch.from_numpy(split.tokens[start : start + length].astype(np.int64))[None], PADDING
+        )[0].tolist()
+    ]
+    assert position_ids(split, PADDING).tolist() == expected
