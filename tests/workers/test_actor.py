@@ -17,7 +17,7 @@ from bertscape_workers.actor import (
     Failure,
     TileNumbers,
 )
-from bertscape_workers.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.memory import MemoryLimits
 from bertscape_workers.prepare import prepare
 
@@ -60,7 +60,7 @@ def test_a_tile_has_the_bytes_that_this_process_computes(worker: Any, bert: Inpu
     # The second comes from an evaluator that was used before.
     tiles = [get(worker.evaluate_tile.remote([inputs], part)) for part in (coordinates,) * 2]
 
-    evaluator = ReferenceEvaluator(here.inputs)
+    evaluator = evaluator_for(here.inputs)
     expected = np.stack([evaluator.evaluate(*point) for point in coordinates])
     for tile in tiles:
         assert isinstance(tile, TileNumbers)

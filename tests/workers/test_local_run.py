@@ -14,7 +14,7 @@ from tiny_inputs import Inputs
 from bertscape.errors import InvalidInput
 from bertscape.surface import Surface
 from bertscape_workers.commands import FINETUNE, RUN
-from bertscape_workers.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.fine_tuning import FineTuning, Schedule, Start
 from bertscape_workers.local_run import run_job
 from bertscape_workers.prepare import prepare
@@ -46,7 +46,7 @@ def test_run_writes_the_surface(
     surface = Surface.load(output)
     assert surface.complete
     assert surface.train_loss.shape == (3, 3)
-    evaluator = ReferenceEvaluator(prepare(bert.spec()).inputs)
+    evaluator = evaluator_for(prepare(bert.spec()).inputs)
     for row, beta in enumerate((-1.0, 0.0, 1.0)):
         for column, alpha in enumerate((-1.0, 0.0, 1.0)):
             expected = evaluator.evaluate(alpha, beta)

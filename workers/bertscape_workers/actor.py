@@ -24,7 +24,8 @@ from bertscape.findings import Findings
 from bertscape.spec import JobSpec
 
 if TYPE_CHECKING:
-    from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
+    from bertscape_workers.evaluator import EvaluatorInputs
+    from bertscape_workers.evaluators import Evaluator
     from bertscape_workers.memory import MemoryLimits
     from bertscape_workers.prepare import Prepared
 
@@ -81,7 +82,7 @@ class EvaluationWorker:
 
         self._threads = threads
         self._loaded: str | None = None  # id of the object whose evaluator is held
-        self._evaluator: ReferenceEvaluator | None = None
+        self._evaluator: Evaluator | None = None
         self._stage: tuple[str, int, int] | None = None
         set_threads(threads)
 
@@ -150,7 +151,7 @@ class EvaluationWorker:
         if self._loaded == object_id:
             self._unload()
 
-    def _load(self, reference: Any) -> "ReferenceEvaluator":
+    def _load(self, reference: Any) -> "Evaluator":
         if self._evaluator is None or self._loaded != reference.hex():
             self._unload()
             self._evaluator = self._make_evaluator(ray.get(reference, timeout=LOAD_TIMEOUT_S))
@@ -170,10 +171,10 @@ class EvaluationWorker:
 
         return prepare(spec, threads=self._threads, progress=self._tell, limits=limits)
 
-    def _make_evaluator(self, inputs: "EvaluatorInputs") -> "ReferenceEvaluator":
-        from bertscape_workers.evaluator import ReferenceEvaluator
+    def _make_evaluator(self, inputs: "EvaluatorInputs") -> "Evaluator":
+        from bertscape_workers.evaluators import evaluator_for
 
-        return ReferenceEvaluator(inputs)
+        return evaluator_for(inputs)
 
 
 def _on_gpu() -> bool:

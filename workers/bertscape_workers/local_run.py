@@ -9,7 +9,7 @@ from bertscape.grid import coarse_to_fine
 from bertscape.spec import JobSpec, Limits
 from bertscape.surface import Run, Surface, assemble
 from bertscape_workers.admission import admit
-from bertscape_workers.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.prepare import ProgressCall, prepare
 
 _VERSIONED = ("bertscape", "torch", "transformers", "numpy")
@@ -36,7 +36,7 @@ def run_job(
     """
     spec = admit(spec, Limits())
     prepared = prepare(spec, device=device, threads=threads, progress=progress)
-    evaluator = ReferenceEvaluator(prepared.inputs, device)
+    evaluator = evaluator_for(prepared.inputs, device)
     grid, numbers = spec.points, []
     for done, (alpha, beta) in enumerate(grid.coordinates(coarse_to_fine(grid).tolist())):
         if progress is not None:

@@ -15,7 +15,8 @@ from bertscape_workers import architecture
 from bertscape_workers.backbone import Config, layout_of, load_config, read_head, skeleton
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
 from bertscape_workers.devices import device_model, pick_device, set_threads
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator, takes_token_types
+from bertscape_workers.evaluator import EvaluatorInputs, takes_token_types
+from bertscape_workers.evaluators import Evaluator, evaluator_for
 from bertscape_workers.memory import MemoryLimits, memory_for
 from bertscape_workers.plane import Axis, Plane, PlaneRequest, build_plane, checkpoints_on_plane
 from bertscape_workers.self_checks import compare, expected_numbers, plain_model
@@ -86,7 +87,7 @@ def prepare(
         pins = _fingerprints(checkpoints, tell)
         splits = _splits(spec, checkpoints, config, tell)
         inputs, plane = _inputs(checkpoints, config, splits, limits, tell)
-        evaluator = ReferenceEvaluator(inputs, device)
+        evaluator = evaluator_for(inputs, device)
         checks = _self_checks(checkpoints.plane, plane, inputs, evaluator, tell)
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
@@ -241,7 +242,7 @@ def _self_checks(
     request: PlaneRequest,
     plane: Plane,
     inputs: EvaluatorInputs,
-    evaluator: ReferenceEvaluator,
+    evaluator: Evaluator,
     tell: ProgressCall,
 ) -> list[SelfCheck]:
     places = checkpoints_on_plane(request, plane)

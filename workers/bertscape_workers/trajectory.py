@@ -9,7 +9,8 @@ from bertscape.findings import Numbers, TrajectoryFound
 from bertscape.spec import Hub
 from bertscape_workers.backbone import Layout, read_backbone
 from bertscape_workers.checkpoints import CheckpointFiles, steps
-from bertscape_workers.evaluator import ReferenceEvaluator, as_numbers
+from bertscape_workers.evaluator import as_numbers
+from bertscape_workers.evaluators import Evaluator
 from bertscape_workers.plane import Plane
 from bertscape_workers.projections import Projection, least_squares, paper_projection
 
@@ -21,7 +22,7 @@ def measure_trajectory(
     checkpoints: Sequence[CheckpointFiles],
     plane: Plane,
     layout: Layout,
-    evaluator: ReferenceEvaluator,
+    evaluator: Evaluator,
     tell: Callable[[str, int, int], None],
 ) -> TrajectoryFound | None:
     """Project and evaluate each checkpoint, with one of them in memory at a time.

@@ -1,0 +1,50 @@
+"""Which evaluator a job gets."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_inputs import Inputs, make_inputs
+from transformers import MPNetConfig
+
+from bertscape_workers import evaluators
+from bertscape_workers.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluators import evaluator_for
+from bertscape_workers.packed_evaluator import PackedEvaluator
+from bertscape_workers.prepare import prepare
+
+
+def test_a_known_model_takes_the_packed_path(
+    bert: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = prepare(bert.spec()).inputs
+    assert isinstance(evaluator_for(inputs, "cpu"), PackedEvaluator)
+    assert not caplog.records
+
+
+def test_another_model_takes_the_reference_path_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = MPNetConfig(
+        vocab_size=19,
+        num_labels=3,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=40,
+    )
+    evaluators._say.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        prepared = prepare(make_inputs(tmp_path, config).spec(), device="cpu")
+        assert isinstance(evaluator_for(prepared.inputs, "cpu"), ReferenceEvaluator)
+    (record,) = caplog.records  # of two evaluators
+    assert "a mpnet model on cpu" in record.getMessage()
+    assert all(check.passed for check in prepared.findings.self_checks)
+
+
+def test_a_decoder_takes_the_reference_path(bert: Inputs) -> None:
+    inputs = prepare(bert.spec()).inputs
+    decoder = replace(inputs, config={**inputs.config, "is_decoder": True})
+    assert isinstance(evaluator_for(decoder, "cpu"), ReferenceEvaluator)
