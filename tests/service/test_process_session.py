@@ -16,9 +16,11 @@ from bertscape_service.dispatcher_link import clear_leftovers
 RECORD = "dispatcher.json"
 TREE = """
 import subprocess, sys
-orphan = "import subprocess; subprocess.Popen(['sleep', '600']); print('up', flush=True)"
+orphan = "import subprocess; subprocess.Popen(['sleep', '600'])"
 subprocess.run([sys.executable, "-c", orphan])
-subprocess.run(["sleep", "600"])
+child = subprocess.Popen(["sleep", "600"])
+print("up", flush=True)  # only now: whoever begot the orphan has ended
+child.wait()
 """
 
 
