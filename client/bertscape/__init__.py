@@ -23,6 +23,7 @@ from bertscape.findings import NUMBERS, Findings, SelfCheck, TrajectoryFound
 from bertscape.grid import Axis, Grid, Tile
 from bertscape.job import Job
 from bertscape.job_status import JobStatus
+from bertscape.layer_group import LayerGroup
 from bertscape.retries import Retries
 from bertscape.self_checks import SelfCheckWarning
 from bertscape.spec import JobSpec, Limits, load_spec, parse_spec
@@ -46,6 +47,7 @@ __all__ = [
     "JobFailed",
     "JobSpec",
     "JobStatus",
+    "LayerGroup",
     "Limits",
     "MissingExtra",
     "Problem",

@@ -69,7 +69,9 @@ def _centre(surface: Surface) -> float | None:
     """The α of θ1 at β = 0, if θ1 lies on that line."""
     if surface.spec.origin == FINETUNED:
         return 0.0
-    return 1.0 if surface.spec.x.toward == FINETUNED else None
+    # Where a layer group alone moves, nothing on the plane but a θ1 as origin is θ1.
+    reaches = surface.spec.x.toward == FINETUNED and surface.spec.layers.is_all
+    return 1.0 if reaches else None
 
 
 def _line(surface: Surface) -> NDArray[np.float64] | None:

@@ -76,14 +76,22 @@ class TrajectoryFound(_Found):
     numbers: tuple[Numbers, ...]  # of each checkpoint's backbone with θ1's head
 
 
+class GroupFound(_Found):
+    """The layer group that alone moves, and how long the plane's directions are in it."""
+
+    layers: tuple[int, int] | None  # half-open range, from 0; None of the embeddings, the pooler
+    x_norm: float  # ‖δ1ᴳ‖, beside `delta1_norm` of the whole δ1
+    y_norm: float | None  # ‖δ2ᴳ‖ of the rescaled δ2; None on a curve
+
+
 class Findings(_Found):
     """Everything that preparing found."""
 
     checkpoints: dict[str, CheckpointFound]  # pretrained, finetuned, toward, trajectory[0], …
     splits: dict[str, SplitFound]  # train, eval
-    delta1_norm: float  # ‖δ1‖
+    delta1_norm: float  # ‖δ1‖, over all layers
     delta2_norm: float | None  # ‖θ2 − θ0‖ before rescaling; None without a y checkpoint
-    cosine: float | None  # of δ1 and δ2; None on a curve
+    cosine: float | None  # of the plane's x and y, so of δ1ᴳ and δ2ᴳ; None on a curve
     classes: int  # K
     self_checks: tuple[SelfCheck, ...]
     trajectory: TrajectoryFound | None
@@ -91,6 +99,7 @@ class Findings(_Found):
     device: str  # model name of the device, as workers report it
     threads: int  # per worker
     torch: str  # build
+    group: GroupFound | None = None  # where not all layers move
 
     def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""

@@ -16,6 +16,7 @@ from bertscape.errors import InvalidInput, MissingExtra, Problem, ProblemType
 from bertscape.findings import NUMBERS
 from bertscape.publish import publishing
 from bertscape.self_checks import describe_failures
+from bertscape.spec import FINETUNED
 from bertscape.surface import Surface
 
 try:
@@ -394,6 +395,8 @@ def _title(surface: Surface) -> str:
     lines = [name, f"{_summary(surface)}; {sizes} examples"]
     if findings.cosine is not None:
         lines[-1] += f"; cos(δ1, δ2) = {findings.cosine:.3f}"
+    if not surface.spec.layers.is_all:
+        lines.append(f"moving: {_group(surface)} alone, from {_CHECKPOINTS[surface.spec.origin]}")
     return "\n".join(lines)
 
 
@@ -410,16 +413,35 @@ def _summary(surface: Surface) -> str:
 
 def _x_label(surface: Surface) -> str:
     direction = surface.spec.x
-    if direction.random is not None:
-        return "α  (random direction)"
-    return "α  (δ1 = θ1 − θ0)" if direction.toward == "finetuned" else "α  (toward a checkpoint)"
+    what = "random direction"
+    if direction.random is None:
+        what = "δ1 = θ1 − θ0" if direction.toward == FINETUNED else "toward a checkpoint"
+    return f"α  ({what}{_where(surface)})"
 
 
 def _y_label(surface: Surface) -> str:
-    direction = surface.spec.y
-    if direction is None or direction.random is None:
-        return "β  (δ2, toward θ2, of the length of δ1)"
-    return "β  (δ2, a random direction)"
+    direction, group = surface.spec.y, not surface.spec.layers.is_all
+    what = "δ2, toward θ2" if group else "δ2, toward θ2, of the length of δ1"
+    if direction is not None and direction.random is not None:
+        what = "δ2, a random direction"
+    return f"β  ({what}{_where(surface)})"
+
+
+def _where(surface: Surface) -> str:
+    """The layer group and the origin, as the end of a label; empty for all layers from θ0."""
+    origin = f", from {_CHECKPOINTS[surface.spec.origin]}"
+    if surface.spec.layers.is_all:
+        return origin if surface.spec.origin == FINETUNED else ""
+    return f", in {_group(surface)}{origin}"
+
+
+def _group(surface: Surface) -> str:
+    """What moves, in words, as in "layers 4–5"; encoder layers are counted from 0."""
+    found = surface.findings.group
+    if found is None or found.layers is None:
+        return f"the {surface.spec.layers.to_json()}"
+    first, last = found.layers[0], found.layers[1] - 1
+    return f"layer {first}" if first == last else f"layers {first}–{last}"
 
 
 def _warn(figure: Figure, surfaces: Mapping[str, Surface]) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
     Tag,
     ValidationError,
     WithJsonSchema,
@@ -29,6 +30,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bertscape.errors import InvalidInput, Problem, ProblemType
 from bertscape.grid import DEFAULT_COUNT, DEFAULT_HIGH, DEFAULT_LOW, Axis, Grid
+from bertscape.layer_group import ALL, ALL_LAYERS, NAMES, LayerGroup
 
 FINETUNED = "finetuned"  # in {toward: finetuned}: θ1 itself, not a folder of that name
 DATA_FORMATS = (".tsv", ".csv", ".jsonl", ".parquet")
@@ -204,6 +206,30 @@ class Data(_Model):
         return text
 
 
+def _layer_group(value: Any) -> LayerGroup:
+    if isinstance(value, LayerGroup):
+        return value
+    try:
+        return LayerGroup(tuple(value) if isinstance(value, list) else value)
+    except InvalidInput as error:
+        raise _wrong(error.problem.expected or "") from error
+
+
+Layers = Annotated[
+    LayerGroup,
+    BeforeValidator(_layer_group),
+    PlainSerializer(LayerGroup.to_json),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(NAMES)},
+                {"type": "array", "prefixItems": [{"type": "integer"}] * 2},
+            ]
+        }
+    ),
+]
+
+
 class JobSpec(_Model):
     """One request: which plane, which grid on it, which data."""
 
@@ -212,8 +238,8 @@ class JobSpec(_Model):
     model: Model
     x: Direction = Direction(toward=FINETUNED)
     y: Direction | None = None
-    origin: Literal["pretrained", "finetuned"] = "pretrained"
-    layers: Literal["all"] = "all"
+    origin: Literal["pretrained", "finetuned"] = "pretrained"  # finetuned where layers is not all
+    layers: Layers = ALL_LAYERS
     grid: GridRanges = GridRanges()
     data: Data
     trajectory: Annotated[
@@ -235,6 +261,15 @@ class JobSpec(_Model):
             axis = [DEFAULT_AXIS.low, DEFAULT_AXIS.high, DEFAULT_AXIS.count]
             return {**value, "grid": {**grid, "y": axis}}
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_origin(cls, value: Any) -> Any:
+        """A layer group moves from θ1 where the spec names no origin, and the spec then says so."""
+        if not isinstance(value, dict) or "origin" in value:
+            return value
+        everything = value.get("layers", ALL) in (ALL, ALL_LAYERS)
+        return value if everything else {**value, "origin": FINETUNED}
 
     @model_validator(mode="after")
     def _fits_the_kind(self) -> Self:

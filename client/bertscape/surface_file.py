@@ -215,7 +215,7 @@ def _run_attributes(run: Run) -> dict[str, str | int]:
     }
 
 
-def _root_attributes(surface: Surface) -> dict[str, str | int | float]:
+def _root_attributes(surface: Surface) -> dict[str, str | int | float | list[int]]:
     """Scalars and JSON texts; a value that is not defined for this job is left out."""
     found = surface.findings.to_json()
     numbers = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads")
@@ -227,6 +227,7 @@ def _root_attributes(surface: Surface) -> dict[str, str | int | float]:
         "kind": surface.spec.kind,
         "spec": _json(surface.spec.to_json()),
         **{name: value for name, value in scalars.items() if value is not None},
+        **_group_attributes(surface),
         "precision": surface.findings.precision,
         "device": surface.findings.device,
         "torch": surface.findings.torch,
@@ -237,6 +238,19 @@ def _root_attributes(surface: Surface) -> dict[str, str | int | float]:
         "self_checks_failed": len(surface.failed_self_checks),
         "findings": _json(found),
     }
+
+
+def _group_attributes(surface: Surface) -> dict[str, float | list[int]]:
+    """Of a layer group, the range of its layers and the lengths of its directions."""
+    group = surface.findings.group
+    if group is None:
+        return {}
+    values = {
+        "group_layers": None if group.layers is None else list(group.layers),
+        "group_x_norm": group.x_norm,
+        "group_y_norm": group.y_norm,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _about(description: str, units: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pytest
 from bertscape.findings import (
     CheckpointFound,
     Findings,
+    GroupFound,
     SelfCheck,
     SplitFound,
     TrajectoryFound,
@@ -86,6 +87,17 @@ def findings(spec: JobSpec, trajectory: TrajectoryFound | None, passed: bool = T
         device="a CPU",
         threads=1,
         torch="2.13.0+cpu",
+        group=None if spec.layers.is_all else group(spec),
+    )
+
+
+def group(spec: JobSpec) -> GroupFound:
+    """The layer group in a model of six layers."""
+    layers = spec.layers.layers(6)
+    return GroupFound(
+        layers=(layers.start, layers.stop) if layers else None,
+        x_norm=3.5,
+        y_norm=2.5 if spec.kind == "surface" else None,
     )
 
 

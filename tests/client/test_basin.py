@@ -46,10 +46,9 @@ def test_interpolates_between_rows_and_columns(make_surface: Any) -> None:
     assert basin.high == pytest.approx(1 + (HALF_LOG_2 - 0.1) / 0.2, abs=1e-12)
 
 
-def test_origin_finetuned_has_its_centre_at_0(make_surface: Any) -> None:
-    surface = make_surface(
-        loss=lambda a, b: np.abs(a) + np.abs(b), origin="finetuned", grid=grid(-2, 2, 9)
-    )
+@pytest.mark.parametrize("origin", [{"origin": "finetuned"}, {"layers": "high"}])
+def test_origin_finetuned_has_its_centre_at_0(make_surface: Any, origin: dict[str, str]) -> None:
+    surface = make_surface(loss=lambda a, b: np.abs(a) + np.abs(b), grid=grid(-2, 2, 9), **origin)
     assert basin_width(surface).low == pytest.approx(-HALF_LOG_2, abs=1e-12)
 
 
@@ -85,6 +84,7 @@ def test_nan_and_infinity_end_the_basin_at_their_neighbour(make_surface: Any, wa
         {"grid": grid(-1, 3, 9, (0.5, 1, 3))},  # no row at or below β = 0
         {"grid": grid(-1, 3, 9, (-1, -0.5, 3))},
         {"x": {"random": {"seed": 1}}},  # θ1 is on no such line
+        {"layers": "high", "origin": "pretrained"},  # α = 1 has but one third of θ1
         {"holes": (2 * 7,)},  # in the row β = 0
     ],
 )

@@ -40,6 +40,13 @@ def test_equal_findings_have_no_differences(make_surface: Any) -> None:
     assert list(findings.differences(back)) == []
 
 
+def test_findings_from_before_layer_groups_are_equal_to_those_of_today(make_surface: Any) -> None:
+    findings = make_surface().findings
+    values = findings.to_json()
+    assert values.pop("group") is None
+    assert list(findings.differences(Findings.model_validate(values))) == []
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 def test_differences_name_the_leaf(make_surface: Any, backwards: bool) -> None:
     here = make_surface().findings

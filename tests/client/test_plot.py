@@ -49,6 +49,32 @@ def test_a_surface_has_a_panel_for_each_value(make_surface: Any) -> None:
     assert "snapshot" not in written
 
 
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ("high", "layers 4–5"),
+        ([2, 3], "layer 2"),
+        ("embeddings", "the embeddings"),
+        ("pooler", "the pooler"),
+    ],
+)
+def test_a_layer_group_is_named_with_its_origin(make_surface: Any, layers: Any, words: str) -> None:
+    figure = plot_surface(make_surface(layers=layers))
+    axes = panels(figure)[0]
+    assert axes.get_xlabel() == f"α  (δ1 = θ1 − θ0, in {words}, from θ1)"
+    assert axes.get_ylabel() == f"β  (δ2, toward θ2, in {words}, from θ1)"
+    assert f"\nmoving: {words} alone, from θ1" in figure.get_suptitle()
+    random = {"y": {"random": {"seed": 0}}, "origin": "pretrained"}
+    side = plot_side_by_side({"a": make_surface(layers=layers, **random)})
+    assert panels(side)[0].get_ylabel() == f"β  (δ2, a random direction, in {words}, from θ0)"
+
+
+def test_a_surface_of_all_layers_from_theta1_says_so(make_surface: Any) -> None:
+    figure = plot_surface(make_surface("curve", origin="finetuned"))
+    assert panels(figure)[-1].get_xlabel() == "α  (δ1 = θ1 − θ0, from θ1)"
+    assert "moving" not in figure.get_suptitle()
+
+
 def test_the_trajectory_is_the_papers_where_it_is_defined(make_surface: Any) -> None:
     surface = make_surface()  # its last β is NaN
     (line,) = lines(panels(plot_surface(surface))[0], "trajectory (least squares)")

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from bertscape import Axis, InvalidInput, JobSpec, Limits, ProblemType, load_spec, parse_spec
+from bertscape import (
+    Axis,
+    InvalidInput,
+    JobSpec,
+    LayerGroup,
+    Limits,
+    ProblemType,
+    load_spec,
+    parse_spec,
+)
 from bertscape.spec import GridRanges, absolute
 
 
@@ -48,7 +57,8 @@ def test_defaults_are_those_of_the_paper() -> None:
     spec = parse_spec(values())
     assert (spec.grid.x, spec.grid.y) == (Axis(-4.0, 4.0, 40), Axis(-4.0, 4.0, 40))
     assert spec.x.toward == "finetuned"
-    assert (spec.origin, spec.layers, spec.precision) == ("pretrained", "all", "auto")
+    assert (spec.origin, spec.layers, spec.precision) == ("pretrained", LayerGroup(), "auto")
+    assert spec.to_json()["layers"] == "all"
     assert (spec.data.label, spec.data.max_length, spec.trajectory) == ("label", 128, ())
 
 
@@ -73,6 +83,9 @@ def test_a_curve_has_one_axis() -> None:
         {"y": {"random": {"seed": 7}}},
         {"x": {"random": {"seed": 1}}, "y": {"random": {"seed": 2}}},
         {"origin": "finetuned", "precision": "fp32"},
+        {"layers": "high"},
+        {"layers": [0, 8], "origin": "pretrained"},
+        {"kind": "curve", "y": ..., "layers": "pooler"},
         {"grid": {"x": [-1, 2, 7], "y": [-0.5, 1.5, 3]}},
         {"trajectory": ["a/checkpoint-0", {"hub": "x/y"}]},
         {"data__text": "sentence", "data__max_length": 2},
@@ -106,6 +119,14 @@ def test_paths_become_absolute_against_the_files_folder(tmp_path: Path) -> None:
     assert found["data"]["train"]["path"] == str(tmp_path / "train.tsv")
     assert "path" not in found["data"]["eval"]
     assert found["trajectory"] == [str(tmp_path / "a/checkpoint-0"), {"hub": "x/y"}]
+
+
+@pytest.mark.parametrize("layers", ["low", "embeddings", [0, 8], LayerGroup((0, 8))])
+def test_a_layer_group_moves_from_theta1_unless_the_spec_says_otherwise(layers: Any) -> None:
+    assert parse_spec(values(layers=layers)).to_json()["origin"] == "finetuned"
+    assert parse_spec(values(layers=layers, origin="pretrained")).origin == "pretrained"
+    for everything in ("all", LayerGroup()):
+        assert parse_spec(values(layers=everything)).origin == "pretrained"
 
 
 def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
@@ -142,7 +163,13 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         # kinds, directions and precisions that are not built
         ({"kind": "rollback"}, "kind: 'rollback'; expected 'surface' or 'curve'"),
         ({"kind": ...}, "kind: None; expected this key to be given"),
-        ({"layers": "top"}, "layers: 'top'; expected 'all'"),
+        ({"layers": "top"}, "layers: 'top'; expected all, low, middle, high, embeddings, pooler"),
+        ({"layers": [4, 4]}, "layers: [4, 4]; expected .*[first, end], a half-open range"),
+        ({"layers": [0, 1, 2]}, "layers: [0, 1, 2]; expected .*[first, end], a half-open range"),
+        ({"layers": [-1, 2]}, "layers: [-1, 2]; expected .*[first, end], a half-open range"),
+        ({"layers": ["0", 2]}, "layers: ['0', 2]; expected .*[first, end], a half-open range"),
+        ({"layers": None}, "layers: None; expected all, low"),
+        ({"layers": {"from": 0}}, "layers: {'from': 0}; expected all, low"),
         ({"precision": "bf16"}, "precision: 'bf16'; expected 'auto' or 'fp32'"),
         ({"origin": "middle"}, "origin: 'middle'; expected 'pretrained' or 'finetuned'"),
         ({"y": {"pca": ["a"], "component": 2}}, "y.pca: ['a']; expected no such key"),

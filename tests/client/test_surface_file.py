@@ -95,6 +95,25 @@ def test_values_without_meaning_are_left_out(make_surface: Any, tmp_path: Path) 
         assert file["train_loss"].shape == (7,)
 
 
+@pytest.mark.parametrize("layers", ["all", "high", "embeddings"])
+def test_a_layer_group_is_in_the_attributes(make_surface: Any, tmp_path: Path, layers: str) -> None:
+    surface = make_surface(layers=layers)
+    write_surface(surface, tmp_path / "a.h5")
+    assert_equal(read_surface(tmp_path / "a.h5"), surface)
+    with h5py.File(tmp_path / "a.h5") as file:
+        found = {key: value for key, value in file.attrs.items() if key.startswith("group_")}
+        spec = json.loads(file.attrs["spec"])
+    assert (spec["layers"], spec["origin"]) == (
+        layers,
+        "pretrained" if layers == "all" else "finetuned",
+    )
+    if layers == "high":
+        assert list(found.pop("group_layers")) == [4, 6]
+    assert found == ({} if layers == "all" else {"group_x_norm": 3.5, "group_y_norm": 2.5})
+    with xarray.open_dataset(tmp_path / "a.h5", engine="h5netcdf") as dataset:
+        xarray.testing.assert_identical(dataset.load(), to_xarray(surface))
+
+
 @pytest.mark.parametrize("kind", ["surface", "curve"])
 def test_xarray_opens_every_group_without_warnings(
     make_surface: Any, tmp_path: Path, kind: str

@@ -13,7 +13,7 @@ from typing import Any
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import FINETUNED, JobSpec, Limits, parse_spec
-from bertscape_workers import architecture
+from bertscape_workers import architecture, layer_groups
 from bertscape_workers.memory import MemoryNeed, memory_for
 from bertscape_workers.safetensors_headers import (
     COMPLETE_CHECKPOINT_HINT,
@@ -205,6 +205,7 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     if finetuned is None:
         return
     architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
+    layer_groups.members(spec.layers, [(name,) for name in finetuned.backbone()])
     for folder in folders:
         if folder is not finetuned:
             architecture.refuse_other_architecture(

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from bertscape.findings import Numbers
+from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import Config, Layout, Vector, attach, build_model
 from bertscape_workers.devices import pick_device
 from bertscape_workers.splits import TokenizedSplit
@@ -41,6 +42,7 @@ class EvaluatorInputs:
     head: Mapping[str, NDArray[Any]]  # θ1's, by name in the model's state dict; it never moves
     train: TokenizedSplit
     eval: TokenizedSplit
+    layers: LayerGroup = ALL_LAYERS  # x and y are zero in all else
 
 
 class ReferenceEvaluator:

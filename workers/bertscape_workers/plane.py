@@ -6,9 +6,12 @@ from typing import Literal
 import numpy as np
 
 from bertscape.errors import InvalidInput, ProblemType
+from bertscape.findings import GroupFound
+from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import Layout, Vector, read_backbone
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.directions import random_direction
+from bertscape_workers.layer_groups import Members, members
 from bertscape_workers.vectors import dot, norm, scale
 
 _Place = dict[str, float]  # a coordinate by axis; 0 where none is given
@@ -40,17 +43,24 @@ class Plane:
     delta1_norm: float  # ‖θ1 − θ0‖
     lengths: dict[str, float]  # by axis, toward checkpoints only: ‖checkpoint − θ0‖ as it was
     cosine: float | None  # of x and y; None on a curve
-    holds_delta1: bool  # whether x is δ1 and the origin θ0, as the paper's projection needs
+    holds_delta1: bool  # whether x is all of δ1 and the origin θ0, as the paper's projection needs
+    group: GroupFound | None  # where not all layers move: x and y are zero in all else
 
 
 @dataclass(frozen=True, slots=True)
 class PlaneRequest:
-    """Which plane: θ0, θ1, the axes (one of a curve), and which of the two is the origin."""
+    """Which plane: θ0, θ1, the axes (one of a curve), which of both is the origin, what moves."""
 
     pretrained: CheckpointFiles
     finetuned: CheckpointFiles
     axes: tuple[Axis, ...]
     origin: Literal["pretrained", "finetuned"]
+    layers: LayerGroup = ALL_LAYERS
+
+    @property
+    def origin_checkpoint(self) -> CheckpointFiles:
+        """The checkpoint at α = β = 0."""
+        return self.pretrained if self.origin == "pretrained" else self.finetuned
 
     def is_delta1(self, axis: Axis) -> bool:
         """Whether an axis points toward θ1 itself, so that nothing rescales it."""
@@ -60,11 +70,15 @@ class PlaneRequest:
 def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     """Read the checkpoints and build origin and directions.
 
-    No more vectors are alive at any time than the plane has in the end.
+    No more vectors are alive at any time than the plane has in the end. A layer group's directions
+    are those of the whole backbone, already rescaled, with all else set to zero.
 
     Raises:
-        InvalidInput: a checkpoint that cannot be read, equals θ0, or gives a parallel direction.
+        InvalidInput: a layer group that the model has not, a checkpoint that cannot be read or
+            equals θ0, or a direction that is zero in the group or parallel to the other.
     """
+    group = _members(request, layout)
+    moving = tuple(t for t, moves in zip(layout.tensors, group.moving, strict=True) if moves)
     origin = layout.empty()
     read_backbone(request.pretrained, layout, origin)
     delta1_norm = _delta1_norm(request, layout, origin)
@@ -79,11 +93,12 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
         read_backbone(request.finetuned, layout, origin)
     for axis in request.axes:
         if axis.seed is not None:
-            directions[axis.key] = random_direction(origin, layout, axis.seed)
+            directions[axis.key] = random_direction(origin, layout, axis.seed, moving)
+    found = None if request.layers.is_all else _restrict(directions, group, request, layout)
     x, y = directions["x"], directions.get("y")
     cosine = None if y is None else _cosine(x, y)
-    paper = request.origin == "pretrained" and request.is_delta1(request.axes[0])
-    return Plane(origin, x, y, delta1_norm, lengths, cosine, paper)
+    paper = request.origin == "pretrained" and request.is_delta1(request.axes[0]) and found is None
+    return Plane(origin, x, y, delta1_norm, lengths, cosine, paper, found)
 
 
 def checkpoints_on_plane(
@@ -93,10 +108,13 @@ def checkpoints_on_plane(
 
     With origin θ0 each checkpoint that an axis points toward lies on that axis. With origin θ1
     the plane holds θ0, and so these checkpoints, only where one axis is δ1: θ0 is then at −1 on it.
+    Where a layer group alone moves, the plane holds its origin alone.
 
     Returns:
         (name, checkpoint, (α, β)) of each, the origin first.
     """
+    if not request.layers.is_all:
+        return [(request.origin, request.origin_checkpoint, (0.0, 0.0))]
     if request.origin == "pretrained":
         theta0: _Place | None = {}
         places: list[tuple[str, CheckpointFiles, _Place]] = [
@@ -114,6 +132,42 @@ def checkpoints_on_plane(
         along = plane.lengths[axis.key] / plane.delta1_norm
         places.append((name, axis.toward, {**theta0, axis.key: along}))
     return [(name, files, (at.get("x", 0.0), at.get("y", 0.0))) for name, files, at in places]
+
+
+def _members(request: PlaneRequest, layout: Layout) -> Members:
+    inside = f"{layout.prefix}."
+    names = [tuple(n.removeprefix(inside) for n in tensor.names) for tensor in layout.tensors]
+    return members(request.layers, names)
+
+
+def _restrict(
+    directions: dict[str, Vector], group: Members, request: PlaneRequest, layout: Layout
+) -> GroupFound:
+    """Set all but the group to zero, in place, and measure what is left."""
+    lengths = {}
+    for axis in request.axes:
+        for tensor, moves in zip(layout.tensors, group.moving, strict=True):
+            if not moves:
+                tensor.view(directions[axis.key])[...] = 0
+        lengths[axis.key] = norm(directions[axis.key])
+        if lengths[axis.key] == 0:
+            raise _still(axis, request)
+    return GroupFound(layers=group.layers, x_norm=lengths["x"], y_norm=lengths.get("y"))
+
+
+def _still(axis: Axis, request: PlaneRequest) -> InvalidInput:
+    found = (
+        f"holds no filter but zeros in {request.origin_checkpoint.source}"
+        if axis.toward is None
+        else f"is the same in {axis.toward.source} and {request.pretrained.source}"
+    )
+    return InvalidInput.of(
+        ProblemType.CHECKPOINT_MISMATCH,
+        "layers",
+        request.layers.to_json(),
+        f"a group in which the {axis.key} direction is not zero",
+        found,
+    )
 
 
 def _delta1_norm(request: PlaneRequest, layout: Layout, theta0: Vector) -> float:

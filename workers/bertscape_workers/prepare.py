@@ -105,6 +105,7 @@ def prepare(
         device=device_model(device),
         threads=threads,
         torch=torch.__version__,
+        group=plane.group,
     )
     return Prepared(findings, inputs)
 
@@ -143,7 +144,7 @@ def find_checkpoints(spec: JobSpec) -> JobCheckpoints:
     trajectory = tuple(
         locate(one, f"trajectory[{place}]") for place, one in enumerate(spec.trajectory)
     )
-    request = PlaneRequest(pretrained, finetuned, axes, spec.origin)
+    request = PlaneRequest(pretrained, finetuned, axes, spec.origin, spec.layers)
     return JobCheckpoints(request, tokenizers, trajectory)
 
 
@@ -234,6 +235,7 @@ def _inputs(
         head=head,
         train=splits["train"],
         eval=splits["eval"],
+        layers=request.layers,
     )
     return inputs, plane
 
