@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from bertscape.cli.measure_command import MEASURE
 from bertscape.cli.plot_command import PLOT
 from bertscape.cli.service_commands import CANCEL, FETCH, JOBS, SHOW, SUBMIT, WATCH
 from bertscape.command import JOB_FAILED, WRONG_USE, Command
@@ -33,6 +34,7 @@ _ORDER = [
     "fetch",
     "cancel",
     "plot",
+    "measure",
     "finetune",
     "demo",
 ]
@@ -85,7 +87,8 @@ def _parser(available: dict[str, Command]) -> argparse.ArgumentParser:
 
 def commands() -> dict[str, Command]:
     """All commands by name, in the order in which people meet them."""
-    found = {command.name: command for command in (SUBMIT, JOBS, SHOW, WATCH, FETCH, CANCEL, PLOT)}
+    own = (SUBMIT, JOBS, SHOW, WATCH, FETCH, CANCEL, PLOT, MEASURE)
+    found = {command.name: command for command in own}
     for entry_point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
         try:
             found[entry_point.name] = entry_point.load()

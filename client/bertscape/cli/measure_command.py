@@ -1,0 +1,169 @@
+"""The command that reads numbers off a surface's file."""
+
+import math
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from bertscape.cli.text import table, warn_of_failed_checks, write_json, write_line
+from bertscape.command import DONE, Command
+from bertscape.readings import (
+    CircleRise,
+    Consistency,
+    Curvature,
+    Estimate,
+    OptimumArea,
+    OptimumLength,
+    Overfitting,
+    Readings,
+    measure,
+)
+from bertscape.readings.consistency import DEFAULT_FRACTION
+from bertscape.readings.flatness import DEFAULT_RADII
+from bertscape.readings.width import DEFAULT_THRESHOLDS
+from bertscape.surface_file import read_surface
+
+_Row = tuple[str, str, str, str]  # reading, value, 95 % interval, remark
+
+_HEAD: _Row = ("READING", "VALUE", "95 % INTERVAL", "REMARK")
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="the surface, an HDF5 file")
+    parser.add_argument(
+        "--threshold",
+        metavar="NAT",
+        type=float,
+        action="append",
+        help="width of the optimum below the training loss of θ1 plus this; may be repeated "
+        f"(default: {_list(DEFAULT_THRESHOLDS)})",
+    )
+    parser.add_argument(
+        "--radius",
+        metavar="R",
+        type=float,
+        action="append",
+        help="rise on a circle of this radius around θ1, in ‖δ1‖; may be repeated "
+        f"(default: {_list(DEFAULT_RADII)})",
+    )
+    parser.add_argument(
+        "--fraction",
+        metavar="F",
+        type=float,
+        default=DEFAULT_FRACTION,
+        help=f"share of the grid that makes a low region (default: {DEFAULT_FRACTION})",
+    )
+    parser.add_argument("--json", action="store_true", help="print the readings as JSON")
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _measure(options: Namespace) -> int:
+    surface = read_surface(options.file)
+    readings = measure(
+        surface,
+        thresholds=options.threshold or DEFAULT_THRESHOLDS,
+        radii=options.radius or DEFAULT_RADII,
+        fraction=options.fraction,
+    )
+    warn_of_failed_checks([check.to_json() for check in surface.self_checks])
+    if options.json:
+        write_json(readings.to_json())
+    else:
+        write_line(table([_HEAD, *_rows(readings)]))
+    return DONE
+
+
+def _rows(readings: Readings) -> Iterator[_Row]:
+    end = readings.end_point
+    if end is None:
+        yield ("training loss of θ1", "", "", "the grid does not hold θ1: no width, no flatness")
+    else:
+        loss = Estimate.of(end.train_loss, end.train_loss_stderr)
+        yield _row("training loss of θ1 (nat)", loss, f"at α = {end.alpha:g}, β = {end.beta:g}")
+    for area in readings.areas:
+        yield from _area(area)
+    for length in readings.lengths:
+        yield _length(length)
+    for circle in readings.circles:
+        yield from _circle(circle)
+    for curvature in readings.curvatures:
+        yield _curvature(curvature)
+    yield from _consistency(readings.consistency)
+    if readings.overfitting is not None:
+        yield from _overfitting(readings.overfitting)
+    if readings.directions is not None:
+        factor = f"areas on the plane: {readings.directions.area_factor:.3f} of the picture's"
+        yield ("cosine of δ1 and δ2", _number(readings.directions.cosine), "", factor)
+
+
+def _area(found: OptimumArea) -> Iterator[_Row]:
+    label = f"optimum below J(θ1) + {found.threshold:g}"
+    yield _row(f"{label}: area (‖δ1‖²)", found.area, _touches(found))
+    yield _row(f"{label}: radius (‖δ1‖)", found.radius, _touches(found))
+
+
+def _length(found: OptimumLength) -> _Row:
+    ends = f"α from {_number(found.low)} to {_number(found.high)}"
+    remark = "; ".join(filter(None, (ends, _touches(found))))
+    label = f"optimum below J(θ1) + {found.threshold:g}: length along α (‖δ1‖)"
+    return _row(label, found.length, remark)
+
+
+def _touches(found: OptimumArea | OptimumLength) -> str:
+    if found.touches_border or found.touches_holes:
+        what = {"the border": found.touches_border, "holes": found.touches_holes}
+        return f"at least: touches {' and '.join(name for name, does in what.items() if does)}"
+    return "the interval's upper end: at least" if found.interval_touches else ""
+
+
+def _circle(found: CircleRise) -> Iterator[_Row]:
+    known = "" if found.known == 1 else f"{100 * found.known:.0f} % of the circle is known"
+    label = f"rise at distance {found.radius:g}"
+    yield _row(f"{label}: mean (nat)", found.mean, known)
+    yield _row(f"{label}: maximum (nat)", found.maximum, f"at least: {known}" if known else "")
+
+
+def _curvature(found: Curvature) -> _Row:
+    remark = f"{found.points} points"
+    if not math.isnan(found.residual):
+        remark += f", off by {found.residual:.2g} nat"
+    name = {"x": "α", "y": "β"}[found.axis]
+    return _row(f"curvature along {name} (nat/‖δ1‖²)", found.curvature, remark)
+
+
+def _consistency(found: Consistency) -> Iterator[_Row]:
+    compared = f"training loss and generalization error, {found.points} points"
+    yield _row("consistency: rank correlation", found.rank_correlation, compared)
+    remark = f"{found.low_points} lowest points of each; by chance {_number(found.chance)}"
+    yield _row("consistency: overlap of low regions", found.overlap, remark)
+
+
+def _overfitting(found: Overfitting) -> Iterator[_Row]:
+    if found.last is None:
+        remark = f"training loss is lowest at the last checkpoint, step {found.minimum_step}"
+        yield ("change after the minimum of training loss", "", "", remark)
+        return
+    steps = f"step {found.from_step} to {found.last.step}"
+    label = "after the minimum of training loss"
+    yield _row(f"{label}: evaluation loss (nat)", found.last.eval_loss, steps)
+    yield _row(f"{label}: generalization error", found.last.eval_error, steps)
+
+
+def _row(label: str, found: Estimate, remark: str = "") -> _Row:
+    interval = "" if math.isnan(found.low) else f"{_number(found.low)} to {_number(found.high)}"
+    return label, _number(found.value), interval, remark
+
+
+def _number(value: float) -> str:
+    return "not known" if math.isnan(value) else f"{value:.3g}"
+
+
+MEASURE = Command(
+    name="measure",
+    help="read widths, flatness and consistency off a surface's file",
+    add_arguments=_add_arguments,
+    run=_measure,
+)

@@ -1,0 +1,48 @@
+"""What Hao et al. 2019 read off their pictures by eye, as numbers: pure functions of a surface.
+
+>>> from bertscape import read_surface, readings  # doctest: +SKIP
+>>> readings.optimum_area(read_surface("mrpc.h5"), threshold=0.5).area  # doctest: +SKIP
+"""
+
+from bertscape.readings.all_readings import Readings, measure
+from bertscape.readings.consistency import Consistency, consistency
+from bertscape.readings.curvature import Curvature, curvature
+from bertscape.readings.directions import Directions, directions
+from bertscape.readings.end_point import EndPoint, end_point
+from bertscape.readings.estimate import Estimate
+from bertscape.readings.flatness import CircleRise, circle_rise, circle_rises
+from bertscape.readings.overfitting import Change, Overfitting, overfitting
+from bertscape.readings.width import (
+    OptimumArea,
+    OptimumLength,
+    optimum_area,
+    optimum_areas,
+    optimum_length,
+    optimum_lengths,
+)
+
+__all__ = [
+    "Change",
+    "CircleRise",
+    "Consistency",
+    "Curvature",
+    "Directions",
+    "EndPoint",
+    "Estimate",
+    "OptimumArea",
+    "OptimumLength",
+    "Overfitting",
+    "Readings",
+    "circle_rise",
+    "circle_rises",
+    "consistency",
+    "curvature",
+    "directions",
+    "end_point",
+    "measure",
+    "optimum_area",
+    "optimum_areas",
+    "optimum_length",
+    "optimum_lengths",
+    "overfitting",
+]

@@ -1,0 +1,26 @@
+"""How the plane's two directions lie to each other."""
+
+import math
+from dataclasses import dataclass
+
+from bertscape.surface import Surface
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """The angle between δ1 and δ2: a fact of three checkpoints, without a sampling error."""
+
+    cosine: float  # ⟨δ1, δ2⟩ / (‖δ1‖·‖δ2‖), from −1 to 1
+    area_factor: float  # √(1 − cosine²): area on the plane over area in the picture
+
+
+def directions(surface: Surface) -> Directions | None:
+    """The cosine of δ1 and δ2; None of a curve.
+
+    Pictures draw both axes at right angles, as the paper's do, whatever the cosine. It is of the
+    plane's directions as they are: on a layer-group surface of their parts in that group.
+    """
+    cosine = surface.findings.cosine
+    if cosine is None:
+        return None
+    return Directions(cosine, math.sqrt(max(0.0, 1.0 - cosine * cosine)))
