@@ -5,7 +5,6 @@
 ...     surface = client.submit("spec.yaml").wait().surface()
 """
 
-from bertscape.basin import BasinKind, BasinWidth, basin_width
 from bertscape.client import Client
 from bertscape.connection import version as _version
 from bertscape.errors import (
@@ -24,6 +23,7 @@ from bertscape.grid import Axis, Grid, Tile
 from bertscape.job import Job
 from bertscape.job_status import JobStatus
 from bertscape.layer_group import LayerGroup
+from bertscape.readings.basin import BasinKind, BasinWidth, basin_width
 from bertscape.retries import Retries
 from bertscape.self_checks import SelfCheckWarning
 from bertscape.spec import JobSpec, Limits, load_spec, parse_spec

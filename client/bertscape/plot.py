@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.basin import basin_width
 from bertscape.color_scale import ColorScale, error_scale, loss_scale
 from bertscape.errors import InvalidInput, MissingExtra, Problem, ProblemType
 from bertscape.findings import NUMBERS
 from bertscape.publish import publishing
+from bertscape.readings.basin import basin_width
 from bertscape.self_checks import describe_failures
 from bertscape.spec import FINETUNED
 from bertscape.surface import Surface

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertscape import Client, Job, Surface
-from bertscape.basin import basin_width
 from bertscape.cli.text import table
 from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
 from bertscape.plot import plot_side_by_side, save_figure
 from bertscape.progress import StageProgress
+from bertscape.readings.basin import basin_width
 
 if TYPE_CHECKING:
     from bertscape_workers.generated_language import DemoData, TaskRuns

@@ -5,6 +5,7 @@
 """
 
 from bertscape.readings.all_readings import Readings, measure
+from bertscape.readings.basin import BasinKind, BasinWidth, basin_width
 from bertscape.readings.consistency import Consistency, consistency
 from bertscape.readings.curvature import Curvature, curvature
 from bertscape.readings.directions import Directions, directions
@@ -22,6 +23,8 @@ from bertscape.readings.width import (
 )
 
 __all__ = [
+    "BasinKind",
+    "BasinWidth",
     "Change",
     "CircleRise",
     "Consistency",
@@ -33,6 +36,7 @@ __all__ = [
     "OptimumLength",
     "Overfitting",
     "Readings",
+    "basin_width",
     "circle_rise",
     "circle_rises",
     "consistency",

@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from bertscape.surface import Surface
+
 _ROUNDING = 1e-12  # of a cell: a point this near a grid line lies on it
 
 
@@ -44,6 +46,15 @@ def interpolate(
         with np.errstate(invalid="ignore"):
             total += np.where(weight > 0, weight * values[index], 0.0)
     return np.where(inside, total, np.nan)
+
+
+def evaluated_only(surface: Surface) -> NDArray[np.float64]:
+    """0 where a value was computed, NaN in holes, so that interpolating shows what hangs on holes.
+
+    Returns:
+        (ny, nx), or (nx,) of a curve.
+    """
+    return np.where(surface.evaluated == 0, np.nan, 0.0)
 
 
 def _cell(

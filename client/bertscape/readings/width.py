@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bertscape.readings.end_point import EndPoint, Rise, end_point, line_through, rise, rise_at
 from bertscape.readings.estimate import NORMAL_95, Estimate, require_positive
-from bertscape.readings.interpolation import interpolate
+from bertscape.readings.interpolation import evaluated_only, interpolate
 from bertscape.readings.interval import Interval, interval_around
 from bertscape.readings.region import Region, region_around
 from bertscape.surface import Surface
@@ -121,7 +121,7 @@ def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Op
         return None
     line = line_through(surface, end, "x")
     above = rise_at(surface, end, line)
-    holes = np.isnan(interpolate(surface.alpha, surface.beta, _unknown(surface), line))
+    holes = np.isnan(interpolate(surface.alpha, surface.beta, evaluated_only(surface), line))
 
     def interval(z: float) -> Interval:
         return _interval(surface.alpha, above.shifted(z), holes, end, threshold)
@@ -181,8 +181,3 @@ def _interval(
     return interval_around(
         alpha, values, holes=holes, centre=end.alpha, centre_value=0.0, level=threshold
     )
-
-
-def _unknown(surface: Surface) -> NDArray[np.float64]:
-    """NaN where nothing was evaluated, 0 elsewhere; `interpolate` hands the NaN on."""
-    return np.where(surface.evaluated == 0, np.nan, 0.0)

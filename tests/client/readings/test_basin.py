@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.basin import BasinKind, basin_width
+from bertscape.readings.basin import BasinKind, basin_width
 
 HALF_LOG_2 = 0.5 * math.log(2)
 
