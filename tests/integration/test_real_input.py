@@ -15,7 +15,7 @@ from plain_model import MAX_LENGTH, Faults, Numbers, RealInputs, Reference, numb
 from bertscape import Surface
 
 EXAMPLES = 64
-STEPS, BATCH = 24, 16
+STEPS, BATCH = 24, 8
 
 needs_data = pytest.mark.skipif(
     "BERTSCAPE_GLUE" not in os.environ,
@@ -45,7 +45,7 @@ def finetune(pretrained: Path, task: Path, output: Path) -> list[Path]:
         *(sys.executable, "-m", "bertscape", "finetune", "--pretrained", str(pretrained)),
         *("--train", str(task / "train.tsv"), "--eval", str(task / "dev.tsv")),
         *("--text", "sentence1", "sentence2", "--max-length", str(MAX_LENGTH)),
-        *("--epochs", "2", "--batch-size", str(BATCH), "--learning-rate", "5e-5", "--seed", "0"),
+        *("--epochs", "2", "--batch-size", str(BATCH), "--learning-rate", "1e-4", "--seed", "0"),
         *("--output", str(output)),
     ]
     subprocess.run(command, check=True, timeout=600)
