@@ -130,6 +130,8 @@ def _curvature(found: Curvature) -> _Row:
     remark = f"{found.points} points"
     if not math.isnan(found.residual):
         remark += f", off by {found.residual:.2g} nat"
+    if not math.isnan(found.stderr_at_most):
+        remark += f"; standard error at most {found.stderr_at_most:.2g}"
     name = {"x": "α", "y": "β"}[found.axis]
     return _row(f"curvature along {name} (nat/‖δ1‖²)", found.curvature, remark)
 

@@ -27,6 +27,7 @@ class Curvature:
     low: float  # the first and the last of them, in ‖δ1‖
     high: float
     residual: float  # nat: root mean square of what the parabola leaves
+    stderr_at_most: float  # nat/‖δ1‖²: whatever the correlation of the points' errors
 
 
 def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -> Curvature | None:
@@ -40,11 +41,12 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     The paper has no such number; it shows flatness by the distance of contour lines (Hao et al.
     2019, "Wide and Flat Optima Lead to Better Generalization").
 
-    Error: c is a weighted sum of losses on the same examples. Of neighbouring points it is assumed
-    that their errors do not go against each other (correlation from 0 to 1). The standard error
-    is then at most √(P² + N²), with P and N the sums of |weight| · standard error over
-    positive and over negative weights; that bound is given. How far the loss is from a parabola is
-    not in it.
+    Error: c is a weighted sum Σ w·J of losses on the same examples, at neighbouring points. Their
+    errors are taken to be one and the same variate, times the standard error s of each point,
+    which makes the standard error |Σ w·s|. That is an estimate, good where neighbours are strongly
+    correlated, and no bound: it is too small where s changes linearly along the line.
+    `stderr_at_most`, Σ |w|·s, is the bound for any correlation, and grows without limit as the
+    grid gets finer. How far the loss is from a parabola is in neither.
 
     Args:
         surface: a surface or a curve, whole or with holes.
@@ -73,10 +75,18 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     places = line[nearest][finite, column]
     if len(places) < _FEWEST:
         nothing = Estimate.of(math.nan, math.nan)
-        return Curvature(axis, nothing, len(places), math.nan, math.nan, math.nan)
-    fitted, residual = _fit(places - end.place[column], loss[finite], stderr[finite])
-    low, high = float(places.min()), float(places.max())
-    return Curvature(axis, fitted, len(places), low, high, residual)
+        return Curvature(axis, nothing, len(places), math.nan, math.nan, math.nan, math.nan)
+    weights, residual = _fit(places - end.place[column], loss[finite])
+    spread = stderr[finite]
+    return Curvature(
+        axis=axis,
+        curvature=Estimate.of(float(weights @ loss[finite]), abs(float(weights @ spread))),
+        points=len(places),
+        low=float(places.min()),
+        high=float(places.max()),
+        residual=residual,
+        stderr_at_most=float(np.abs(weights) @ spread),
+    )
 
 
 def _check(axis: str, points: int) -> None:
@@ -86,17 +96,11 @@ def _check(axis: str, points: int) -> None:
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "points", points, "at least 3")
 
 
-def _fit(
-    t: NDArray[np.float64], loss: NDArray[np.float64], stderr: NDArray[np.float64]
-) -> tuple[Estimate, float]:
-    """The second derivative at t = 0 with its error, and the residual; all (n,), n ≥ 3."""
+def _fit(t: NDArray[np.float64], loss: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The weights w, (n,), of the second derivative Σ w·loss at t = 0, and the fit's residual."""
     scale = float(np.abs(t).max())
     unit = t / scale  # so that the three columns are of like size
     columns = np.stack([np.ones_like(unit), unit, unit**2 / 2], axis=1)
     solver = np.linalg.pinv(columns)  # (3, n)
     residual = loss - columns @ (solver @ loss)
-    weights = solver[2] / scale**2
-    positive = float(np.sum(np.maximum(weights, 0) * stderr))
-    negative = float(np.sum(np.maximum(-weights, 0) * stderr))
-    value = Estimate.of(float(weights @ loss), math.hypot(positive, negative))
-    return value, float(np.sqrt(np.mean(residual**2)))
+    return solver[2] / scale**2, float(np.sqrt(np.mean(residual**2)))

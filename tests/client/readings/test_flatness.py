@@ -134,10 +134,15 @@ def test_points_that_are_not_finite_are_left_out(surface_of: Any) -> None:
     assert math.isnan(few.curvature.value)
 
 
-def test_the_bound_of_its_standard_error(surface_of: Any) -> None:
-    found = curvature(surface_of(quadratic), "x", 3)  # (1, −2, 1)/h²
-    assert found.curvature.stderr == pytest.approx(math.sqrt(8) * 0.01 / 0.1**2, rel=1e-9)
-    assert math.isnan(curvature(surface_of(quadratic, stderr=math.nan)).curvature.low)
+def test_its_standard_errors(surface_of: Any) -> None:
+    surface = surface_of(quadratic, stderr=lambda a, b: 0.01 + 0.03 * (a - 1) ** 2)
+    found = curvature(surface, "x", 3)  # (1, −2, 1)/h² with h = 0.1
+    assert found.curvature.stderr == pytest.approx(2 * 0.03, rel=1e-9)
+    assert found.stderr_at_most == pytest.approx((4 * 0.01 + 2 * 0.03 * 0.01) / 0.01, rel=1e-9)
+    unknown = curvature(surface_of(quadratic, stderr=math.nan))
+    assert unknown.curvature.value == pytest.approx(3.0, abs=1e-9)
+    assert math.isnan(unknown.curvature.low)
+    assert math.isnan(unknown.stderr_at_most)
 
 
 def test_what_curvature_refuses(surface_of: Any) -> None:

@@ -55,6 +55,35 @@ def test_parallel_directions_span_nothing(surface_of: Any) -> None:
     assert directions(surface).area_factor == 0.0
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        bowl,
+        lambda a, b: np.full_like(a, math.nan),
+        lambda a, b: np.full_like(a, math.inf),
+        lambda a, b: np.where(a > 1, 1e38, 1.0),  # as large as float32 logits make it
+    ],
+)
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"x": (0, 2, 2), "y": (-1, 1, 2)},
+        {"x": (1, 2, 2), "y": (0, 1, 3)},  # θ1 in the corner
+        {"x": (0, 2, 3), "y": None},
+        {"x": (0, 1, 2), "y": None, "end": None},
+    ],
+)
+def test_the_smallest_grids_and_the_worst_losses_can_be_measured(
+    surface_of: Any, loss: Any, axes: Any
+) -> None:
+    found = measure(surface_of(loss, **axes))
+    assert json.dumps(found.to_json(), allow_nan=False)
+    for area in found.areas:
+        assert not area.area.value < 0
+    if loss is bowl and found.lengths:
+        assert found.lengths[0].length.value > 0
+
+
 def test_json_holds_no_bare_nan(surface_of: Any) -> None:
     values = measure(surface_of(bowl, stderr=math.nan)).to_json()
     text = json.dumps(values, allow_nan=False)
