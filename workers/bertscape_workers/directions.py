@@ -7,19 +7,17 @@ move. Nothing is rescaled further.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape_workers.backbone import BackboneTensor, Layout, Vector
+from bertscape_workers.backbone import Layout, Vector
 
 _BLOCK = 1 << 20  # floats drawn at a time
 
 
-def random_direction(
-    origin: Vector, layout: Layout, seed: int, moving: Sequence[BackboneTensor] | None = None
-) -> Vector:
+def random_direction(origin: Vector, layout: Layout, seed: int) -> Vector:
     """A Gaussian direction, filter-normalized at `origin`.
 
     Each tensor draws from its own PCG64 stream, which its name and the seed fix: the direction
@@ -29,13 +27,12 @@ def random_direction(
         origin: the plane's origin, (layout.size,) float32.
         layout: how the backbone lies in it.
         seed: of the direction.
-        moving: the tensors that it moves; the rest stay zero. Default: all.
 
     Returns:
         (layout.size,) float32.
     """
     direction = layout.empty()
-    for tensor in layout.tensors if moving is None else moving:
+    for tensor in layout.tensors:
         if len(tensor.shape) < 2:
             continue  # a bias, or a LayerNorm's parameter
         filters = tensor.view(origin).reshape(tensor.shape[0], -1)

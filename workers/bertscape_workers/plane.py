@@ -71,14 +71,13 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     """Read the checkpoints and build origin and directions.
 
     No more vectors are alive at any time than the plane has in the end. A layer group's directions
-    are those of the whole backbone, already rescaled, with all else set to zero.
+    are those of the whole backbone, already rescaled or drawn, with all else set to zero.
 
     Raises:
         InvalidInput: a layer group that the model has not, a checkpoint that cannot be read or
             equals θ0, or a direction that is zero in the group or parallel to the other.
     """
     group = _members(request, layout)
-    moving = tuple(t for t, moves in zip(layout.tensors, group.moving, strict=True) if moves)
     origin = layout.empty()
     read_backbone(request.pretrained, layout, origin)
     delta1_norm = _delta1_norm(request, layout, origin)
@@ -93,7 +92,7 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
         read_backbone(request.finetuned, layout, origin)
     for axis in request.axes:
         if axis.seed is not None:
-            directions[axis.key] = random_direction(origin, layout, axis.seed, moving)
+            directions[axis.key] = random_direction(origin, layout, axis.seed)
     found = None if request.layers.is_all else _restrict(directions, group, request, layout)
     x, y = directions["x"], directions.get("y")
     cosine = None if y is None else _cosine(x, y)
