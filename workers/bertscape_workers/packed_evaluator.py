@@ -37,7 +37,7 @@ from bertscape_workers.statistics import error_rate, mean_loss
 # Tokens of a block, by kind of device. A CPU's block and a layer's matrices share its cache; a
 # GPU's block keeps all of it busy. Chosen by measurement, and never by a worker: sums, and so the
 # last bits of results, depend on it.
-BLOCK_TOKENS = {"cpu": 2048, "cuda": 32768}
+BLOCK_TOKENS = {"cpu": 3072, "cuda": 32768}
 
 Term = tuple[torch.Tensor, float]  # a direction, (layout.size,), and how far along it
 

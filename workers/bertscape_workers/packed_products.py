@@ -2,7 +2,7 @@
 
 torch multiplies float32 matrices with MKL, which on AMD runs at less than half of what the cores
 can do, and multiplies small matrices slowly everywhere. oneDNN, which torch carries too, does both
-well, with the weights packed beforehand, and adds GELU or a residual on the way out.
+well, with the weights packed beforehand, and applies GELU on the way out.
 
 Which library a device gets is a fixed rule, `products_for`, and never timed: equal devices give
 equal bytes.
@@ -93,10 +93,8 @@ class OneDnnProducts:
 
     def linear_add(self, inputs: torch.Tensor, by: Linear, residual: torch.Tensor) -> torch.Tensor:
         """As `Products.linear_add`."""
-        sums: torch.Tensor = self._operators._linear_pointwise.binary(
-            inputs, residual, by.weight, by.bias, "add"
-        )
-        return sums
+        # oneDNN can add on its way out too, and takes longer for it than torch does afterwards.
+        return self.linear(inputs, by).add_(residual)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

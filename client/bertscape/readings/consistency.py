@@ -38,8 +38,7 @@ def consistency(surface: Surface, fraction: float = DEFAULT_FRACTION) -> Consist
     overlap is Σ min(w, w′) / Σ max(w, w′). A surface that is the same everywhere has the overlap
     k / (2n − k) with any other, which is `chance`.
 
-    The paper compares both surfaces by eye (Hao et al. 2019, "Consistency Between Training Loss
-    Surface and Generalization Error Surface").
+    The paper compares both surfaces by eye (Hao et al. 2019).
 
     Error: an upper bound, to first order. Each surface is moved by 1.96 of its standard errors at
     every point, in the direction that raises the reading most, then in the opposite one; the

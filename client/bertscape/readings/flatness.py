@@ -34,7 +34,7 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
     left out and counted. On a curve it is the two points at that distance.
 
     The paper calls an optimum flat where such a rise is small, and shows it by contour lines
-    (Hao et al. 2019, "Wide and Flat Optima Lead to Better Generalization").
+    (Hao et al. 2019).
 
     Error: all points of the circle are moved together by the sum of both points' standard errors,
     which is an upper bound for the mean. The maximum of noisy values is too high on

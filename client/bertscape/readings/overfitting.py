@@ -49,7 +49,7 @@ def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting
     all of them.
 
     The paper trains for 5, 10 and 20 epochs and sees no rise of the generalization error
-    (Hao et al. 2019, "Pre-training-then-fine-tuning is Robust to Overfitting").
+    (Hao et al. 2019).
 
     Error: the checkpoints are compared on the same examples, and of two checkpoints of one run it
     is assumed that their errors do not go against each other. The standard error of a change is

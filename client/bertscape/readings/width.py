@@ -52,7 +52,7 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
     outside. Sizes are those of the picture, whose axes stand at right angles, with the directions'
     lengths as their units; `directions` gives the factor to areas of the plane itself.
 
-    The paper compares such regions by eye (Hao et al. 2019, "Pre-training Leads to Wider Optima").
+    The paper compares such regions by eye (Hao et al. 2019).
 
     Error: the interval spans the sizes that result where the rise above θ1 is 1.96 of its
     standard errors higher, and lower, at all points at once. It is an upper bound, to first order:
@@ -99,8 +99,7 @@ def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Op
     the threshold, interpolated linearly, with θ1 and its own loss as one of the line's points. On a
     surface the line is interpolated from the rows beside it where θ1 lies on none.
 
-    The paper compares such widths by eye, on its one-dimensional loss curves (Hao et al. 2019,
-    "Pre-training Leads to Wider Optima").
+    The paper compares such widths by eye, on its one-dimensional loss curves (Hao et al. 2019).
 
     Error: as of `optimum_area`.
 
