@@ -38,7 +38,8 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     the loss is a parabola. Points that are not finite are left out. Where the fit is poor, which
     `residual` shows, the curvature is that of a coarse look over [low, high].
 
-    The paper has no such number; it shows flatness by the distance of contour lines (Hao et al. 2019).
+    The paper has no such number; it shows flatness by the distance of contour lines (Hao et al.
+    2019).
 
     Error: c is a weighted sum Σ w·J of losses on the same examples, at neighbouring points. Their
     errors are taken to be one and the same variate, times the standard error s of each point,
