@@ -87,7 +87,7 @@ class GroupFound(_Found):
 class Findings(_Found):
     """Everything that preparing found."""
 
-    checkpoints: dict[str, CheckpointFound]  # pretrained, finetuned, toward, trajectory[0], …
+    checkpoints: dict[str, CheckpointFound]  # pretrained, toward, y.pca[0], trajectory[0], …
     splits: dict[str, SplitFound]  # train, eval
     delta1_norm: float  # ‖δ1‖, over all layers
     delta2_norm: float | None  # ‖θ2 − θ0‖ before rescaling; None without a y checkpoint
@@ -100,6 +100,8 @@ class Findings(_Found):
     threads: int  # per worker
     torch: str  # build
     group: GroupFound | None = None  # where not all layers move
+    # By axis, of each principal component: the share of its trajectory's variance along it.
+    explained_variance: dict[str, float] | None = None
 
     def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""

@@ -16,7 +16,7 @@ from bertscape.findings import NUMBERS
 from bertscape.publish import publishing
 from bertscape.readings.basin import basin_width
 from bertscape.self_checks import describe_failures
-from bertscape.spec import FINETUNED
+from bertscape.spec import FINETUNED, Direction
 from bertscape.surface import Surface
 
 try:
@@ -413,18 +413,24 @@ def _summary(surface: Surface) -> str:
 
 def _x_label(surface: Surface) -> str:
     direction = surface.spec.x
-    what = "random direction"
-    if direction.random is None:
-        what = "δ1 = θ1 − θ0" if direction.toward == FINETUNED else "toward a checkpoint"
+    what = "δ1 = θ1 − θ0" if direction.toward == FINETUNED else "toward a checkpoint"
+    if direction.toward is None:
+        what = _no_checkpoint(direction)
     return f"α  ({what}{_where(surface)})"
 
 
 def _y_label(surface: Surface) -> str:
     direction, group = surface.spec.y, not surface.spec.layers.is_all
     what = "δ2, toward θ2" if group else "δ2, toward θ2, of the length of δ1"
-    if direction is not None and direction.random is not None:
-        what = "δ2, a random direction"
+    if direction is not None and direction.toward is None:
+        what = f"δ2, a {_no_checkpoint(direction)}"
     return f"β  ({what}{_where(surface)})"
+
+
+def _no_checkpoint(direction: Direction) -> str:
+    if direction.random is not None:
+        return "random direction"
+    return f"principal component, number {direction.component}"
 
 
 def _where(surface: Surface) -> str:

@@ -73,6 +73,10 @@ Checkpoint = Annotated[
         custom_error_message="a folder, or {hub: id, revision: name}",
     ),
 ]
+Checkpoints = Annotated[
+    tuple[Checkpoint, ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
 
 
 class Model(_Model):
@@ -90,22 +94,44 @@ class Random(_Model):
 
 
 class Direction(_Model):
-    """Either toward a checkpoint, or random. Exactly one key."""
+    """Toward a checkpoint, random, or a principal component of a trajectory. Exactly one."""
 
     toward: Checkpoint | None = None  # "finetuned" is θ1, anything else as in `model`
     random: Random | None = None
+    pca: Checkpoints | None = None  # the trajectory, in the order of training
+    component: int = Field(default=1, ge=1)  # of pca; 1 is that of the largest variance
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.toward is None) == (self.random is None):
-            raise _wrong("exactly one of {toward: …} and {random: {seed: …}}")
+        if [self.toward, self.random, self.pca].count(None) != 2:
+            raise _wrong(
+                "exactly one of {toward: …}, {random: {seed: …}} and {pca: […], component: 1}"
+            )
+        if self.pca is None and "component" in self.model_fields_set:
+            raise _wrong("component with {pca: […]} only", "component", self.component)
+        return self
+
+    @model_validator(mode="after")
+    def _enough_checkpoints(self) -> Self:
+        """Of T checkpoints about their mean there are T − 1 components at most."""
+        if self.pca is not None and len(self.pca) <= self.component:
+            expected = f"at least {self.component + 1} checkpoints for component {self.component}"
+            raise _wrong(expected, "pca", _plain(self.pca))
         return self
 
     @model_serializer
     def _only_what_is_given(self) -> dict[str, Any]:
         if self.random is not None:
             return {"random": self.random.model_dump()}
+        if self.pca is not None:
+            return {"pca": _plain(self.pca), "component": self.component}
         return {"toward": self.toward.model_dump() if isinstance(self.toward, Hub) else self.toward}
+
+
+def _plain(checkpoints: tuple[str | Hub, ...]) -> list[Any]:
+    return [
+        one.model_dump(exclude_none=True) if isinstance(one, Hub) else one for one in checkpoints
+    ]
 
 
 def _axis(value: object) -> object:
@@ -242,10 +268,7 @@ class JobSpec(_Model):
     layers: Layers = ALL_LAYERS
     grid: GridRanges = GridRanges()
     data: Data
-    trajectory: Annotated[
-        tuple[Checkpoint, ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-    ] = ()
+    trajectory: Checkpoints = ()
     precision: Literal["auto", "fp32"] = "auto"
 
     @model_validator(mode="before")
@@ -306,6 +329,11 @@ class Limits:
         counts = {
             "grid": (spec.points.size, self.points, "points"),
             "trajectory": (len(spec.trajectory), self.trajectory, "checkpoints"),
+            **{
+                f"{axis}.pca": (len(direction.pca), self.trajectory, "checkpoints")
+                for axis, direction in (("x", spec.x), ("y", spec.y))
+                if direction is not None and direction.pca is not None
+            },
             "data.train.examples": (spec.data.train.examples or 0, self.examples, "examples"),
             "data.eval.examples": (spec.data.eval.examples or 0, self.examples, "examples"),
         }
@@ -365,10 +393,12 @@ def absolute(spec: JobSpec, base: Path) -> JobSpec:
 
     value = spec.to_json()
     value["model"] = {key: checkpoint(item) for key, item in value["model"].items()}
-    for axis in ("x", "y"):
-        toward = value.get(axis, {}).get("toward")
-        if toward is not None and toward != FINETUNED:
-            value[axis] = {"toward": checkpoint(toward)}
+    for axis in {"x", "y"} & set(value):
+        direction = value[axis]
+        if direction.get("toward", FINETUNED) != FINETUNED:
+            direction["toward"] = checkpoint(direction["toward"])
+        if "pca" in direction:
+            direction["pca"] = [checkpoint(item) for item in direction["pca"]]
     for split in ("train", "eval"):
         if "path" in value["data"][split]:
             value["data"][split]["path"] = place(value["data"][split]["path"])

@@ -218,6 +218,7 @@ def _run_attributes(run: Run) -> dict[str, str | int]:
 def _root_attributes(surface: Surface) -> dict[str, str | int | float | list[int]]:
     """Scalars and JSON texts; a value that is not defined for this job is left out."""
     found = surface.findings.to_json()
+    explained = surface.findings.explained_variance
     numbers = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads")
     # From the object, not its JSON: there NaN and infinity are strings.
     scalars = {name: getattr(surface.findings, name) for name in numbers}
@@ -228,6 +229,7 @@ def _root_attributes(surface: Surface) -> dict[str, str | int | float | list[int
         "spec": _json(surface.spec.to_json()),
         **{name: value for name, value in scalars.items() if value is not None},
         **_group_attributes(surface),
+        **{f"{k}_explained_variance": v for k, v in (explained or {}).items()},
         "precision": surface.findings.precision,
         "device": surface.findings.device,
         "torch": surface.findings.torch,

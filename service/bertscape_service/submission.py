@@ -88,5 +88,8 @@ def _sources(spec: JobSpec) -> Iterator[tuple[str, str | Hub]]:
     for axis, direction in (("x", spec.x), ("y", spec.y)):
         if direction is not None and direction.toward not in (None, FINETUNED):
             yield f"{axis}.toward", direction.toward
+        if direction is not None:
+            for place, source in enumerate(direction.pca or ()):
+                yield f"{axis}.pca[{place}]", source
     for place, source in enumerate(spec.trajectory):
         yield f"trajectory[{place}]", source

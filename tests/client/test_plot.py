@@ -67,6 +67,10 @@ def test_a_layer_group_is_named_with_its_origin(make_surface: Any, layers: Any, 
     random = {"y": {"random": {"seed": 0}}, "origin": "pretrained"}
     side = plot_side_by_side({"a": make_surface(layers=layers, **random)})
     assert panels(side)[0].get_ylabel() == f"β  (δ2, a random direction, in {words}, from θ0)"
+    component = {"y": {"pca": ["/a", "/b", "/c"], "component": 2}, "origin": "pretrained"}
+    side = plot_side_by_side({"a": make_surface(layers=layers, **component)})
+    what = "δ2, a principal component, number 2"
+    assert panels(side)[0].get_ylabel() == f"β  ({what}, in {words}, from θ0)"
 
 
 def test_a_surface_of_all_layers_from_theta1_says_so(make_surface: Any) -> None:

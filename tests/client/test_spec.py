@@ -82,6 +82,8 @@ def test_a_curve_has_one_axis() -> None:
         {"model__tokenizer": "a"},
         {"y": {"random": {"seed": 7}}},
         {"x": {"random": {"seed": 1}}, "y": {"random": {"seed": 2}}},
+        {"y": {"pca": ["a/checkpoint-0", {"hub": "x/y"}, "/b"], "component": 2}},
+        {"x": {"pca": ["a", "b", "c"]}, "y": {"pca": ["a", "b", "c"], "component": 2}},
         {"origin": "finetuned", "precision": "fp32"},
         {"layers": "high"},
         {"layers": [0, 8], "origin": "pretrained"},
@@ -129,6 +131,15 @@ def test_a_layer_group_moves_from_theta1_unless_the_spec_says_otherwise(layers: 
         assert parse_spec(values(layers=everything)).origin == "pretrained"
 
 
+def test_a_trajectorys_paths_become_absolute_and_its_first_component_is_the_default(
+    tmp_path: Path,
+) -> None:
+    spec = values(y={"pca": ["a/checkpoint-0", {"hub": "x/y"}, "/c"]})
+    found = absolute(parse_spec(spec), tmp_path).to_json()["y"]
+    paths = [str(tmp_path / "a/checkpoint-0"), {"hub": "x/y"}, "/c"]
+    assert found == {"pca": paths, "component": 1}
+
+
 def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
     spec = values(x={"random": {"seed": 0}}, y={"toward": "finetuned"})
     assert absolute(parse_spec(spec), tmp_path).y.toward == "finetuned"
@@ -172,8 +183,28 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"layers": {"from": 0}}, "layers: {'from': 0}; expected all, low"),
         ({"precision": "bf16"}, "precision: 'bf16'; expected 'auto' or 'fp32'"),
         ({"origin": "middle"}, "origin: 'middle'; expected 'pretrained' or 'finetuned'"),
-        ({"y": {"pca": ["a"], "component": 2}}, "y.pca: ['a']; expected no such key"),
-        ({"y": {}}, "y: {}; expected exactly one of {toward: …} and {random: {seed: …}}"),
+        (
+            {"y": {}},
+            "y: {}; expected exactly one of {toward: …}, {random: {seed: …}} and {pca: […], comp",
+        ),
+        ({"y": {"pca": ["a", "b"], "random": {"seed": 0}}}, "expected exactly one of"),
+        (
+            {"y": {"pca": ["a", "b"], "component": 2}},
+            "y.pca: ['a', 'b']; expected at least 3 checkpoints for component 2",
+        ),
+        ({"x": {"pca": []}}, "x.pca: []; expected at least 2 checkpoints for component 1"),
+        ({"y": {"pca": "a"}}, "y.pca: 'a'; expected a list"),
+        ({"y": {"pca": ["a", 3]}}, "y.pca.1: 3; expected a folder, or {hub: id"),
+        ({"y": {"pca": ["a", "b"], "component": 0}}, "y.component: 0; expected"),
+        ({"y": {"pca": ["a", "b"], "component": 1.0}}, "y.component: 1.0; expected a whole number"),
+        (
+            {"y": {"toward": "a", "component": 1}},
+            "y.component: 1; expected component with {pca: […]} only",
+        ),
+        (
+            {"x": {"pca": ["a", "b"]}, "y": {"pca": ["a", "b"], "component": 1}},
+            "expected a direction other than x",
+        ),
         ({"y": {"toward": "a", "random": {"seed": 0}}}, "expected exactly one of"),
         ({"y": {"toward": "finetuned"}}, "y: .*; expected a direction other than x"),
         ({"y": ...}, "y: None; expected a y direction with kind surface"),
@@ -242,10 +273,11 @@ def test_long_values_are_cut_in_messages() -> None:
         (Limits(points=1599), "grid", "1600 points; expected at most 1599 points"),
         (Limits(examples=511), "data.train.examples", "512 examples; expected at most 511"),
         (Limits(trajectory=0), "trajectory", "1 checkpoints; expected at most 0"),
+        (Limits(trajectory=2), "y.pca", "3 checkpoints; expected at most 2"),
     ],
 )
 def test_limits(limits: Limits, key: str, expected: str) -> None:
-    spec = parse_spec(values(trajectory=["a"]))
+    spec = parse_spec(values(trajectory=["a"], y={"pca": ["a", "b", "c"]}))
     Limits().check(spec)
     with pytest.raises(InvalidInput, match=expected) as caught:
         limits.check(spec)

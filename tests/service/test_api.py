@@ -205,6 +205,7 @@ BAD = [
     ({"grid": {"x": [1, -1, 4], "y": [0, 1, 2]}}, ProblemType.INVALID_VALUE, "grid.x"),
     ({"grid": {"x": [0, 1, 400], "y": [0, 1, 400]}}, ProblemType.LIMIT_EXCEEDED, "grid"),
     ({"y": {"toward": "relative/folder"}}, ProblemType.INVALID_VALUE, "y.toward"),
+    ({"y": {"pca": ["/etc", "relative/folder"]}}, ProblemType.INVALID_VALUE, "y.pca[1]"),
     ({"y": {"toward": "~/folder"}}, ProblemType.INVALID_VALUE, "y.toward"),
     ({"y": {"toward": "/with\0nul"}}, ProblemType.INVALID_VALUE, "y.toward"),
     ({"y": {"toward": "/etc"}}, ProblemType.PATH_NOT_ALLOWED, "y.toward"),

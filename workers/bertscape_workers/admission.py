@@ -88,11 +88,12 @@ def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
         ("model.pretrained", spec.model.pretrained),
         ("model.finetuned", spec.model.finetuned),
     ]
-    named += [
-        (f"{key}.toward", direction.toward)
-        for key, direction in (("x", spec.x), ("y", spec.y))
-        if direction is not None and direction.toward != FINETUNED
-    ]
+    for key, direction in (("x", spec.x), ("y", spec.y)):
+        if direction is not None and direction.toward != FINETUNED:
+            named.append((f"{key}.toward", direction.toward))
+        if direction is not None:
+            along = enumerate(direction.pca or ())
+            named += [(f"{key}.pca[{place}]", one) for place, one in along]
     named += [(f"trajectory[{place}]", one) for place, one in enumerate(spec.trajectory)]
     return ((key, value) for key, value in named if isinstance(value, str))
 
@@ -151,6 +152,8 @@ def _resolved(spec: JobSpec) -> JobSpec:
     for axis in {"x", "y"} & set(value):
         if "toward" in value[axis]:
             resolve(f"{axis}.toward", value[axis], "toward")
+        for place in range(len(value[axis].get("pca", ()))):
+            resolve(f"{axis}.pca[{place}]", value[axis]["pca"], place)
     for split in ("train", "eval"):
         if "path" in value["data"][split]:
             resolve(f"data.{split}.path", value["data"][split], "path")

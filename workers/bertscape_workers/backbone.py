@@ -12,7 +12,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
+    Stored,
     Wanted,
+    find_tensors,
+    read_rows,
     read_tensors,
 )
 from bertscape_workers.safetensors_headers import COMPLETE_CHECKPOINT_HINT
@@ -131,21 +134,56 @@ def read_backbone(files: CheckpointFiles, layout: Layout, out: Vector) -> None:
     Raises:
         InvalidInput: a tensor is missing, of another shape, or not finite.
     """
-    wanted = [
+    for index, values in read_tensors(files, _wanted(layout), _EVERY_TENSOR):
+        _refuse_not_finite(values, files, layout.tensors[index])
+        layout.tensors[index].view(out)[...] = values
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBackbone:
+    """A checkpoint's backbone that stays in its files, to be read a few rows at a time."""
+
+    files: CheckpointFiles
+    layout: Layout
+    stored: tuple[Stored, ...]  # of each tensor of the layout
+
+    @classmethod
+    def find(cls, files: CheckpointFiles, layout: Layout) -> "StoredBackbone":
+        """Raises `InvalidInput` where a tensor is missing or of another shape."""
+        return cls(files, layout, tuple(find_tensors(files, _wanted(layout), _EVERY_TENSOR)))
+
+    def rows(self, index: int, rows: slice) -> NDArray[np.float32]:
+        """Some rows of the tensor with that index in the layout, in its shape.
+
+        Raises:
+            InvalidInput: they are not finite.
+        """
+        values = read_rows(self.stored[index], rows)
+        _refuse_not_finite(values, self.files, self.layout.tensors[index])
+        return values
+
+
+_EVERY_TENSOR = f"every tensor of the backbone; {COMPLETE_CHECKPOINT_HINT}"
+
+
+def _wanted(layout: Layout) -> list[Wanted]:
+    return [
         Wanted((*tensor.names, *_without_prefix(tensor, layout)), tensor.shape)
         for tensor in layout.tensors
     ]
-    expected = f"every tensor of the backbone; {COMPLETE_CHECKPOINT_HINT}"
-    for index, values in read_tensors(files, wanted, expected):
-        if not np.isfinite(values).all():
-            raise InvalidInput.of(
-                ProblemType.INVALID_CHECKPOINT,
-                files.key,
-                files.source,
-                "finite weights",
-                f"has NaN or infinity in {wanted[index].names[0]}",
-            )
-        layout.tensors[index].view(out)[...] = values
+
+
+def _refuse_not_finite(
+    values: NDArray[Any], files: CheckpointFiles, tensor: BackboneTensor
+) -> None:
+    if not np.isfinite(values).all():
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            "finite weights",
+            f"has NaN or infinity in {tensor.names[0]}",
+        )
 
 
 def _without_prefix(tensor: BackboneTensor, layout: Layout) -> Iterator[str]:

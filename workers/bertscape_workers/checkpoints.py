@@ -162,6 +162,22 @@ class Wanted:
     floating: bool = True
 
 
+Stored = tuple[str, TensorHeader]  # a tensor by its name in the file, and where it lies
+
+
+def find_tensors(files: CheckpointFiles, wanted: Sequence[Wanted], expected: str) -> list[Stored]:
+    """Find tensors in a checkpoint's files; arguments and errors are those of `read_tensors`."""
+    headers = {current_name(name): (name, header) for name, header in _headers(files).items()}
+    return _match(files, wanted, headers, expected)
+
+
+def read_rows(stored: Stored, rows: slice) -> NDArray[Any]:
+    """Some rows of one tensor, as float32 where it is floating; all of one without rows."""
+    name, header = stored
+    with safe_open(header.file, framework="pt") as stream:
+        return _values(stream.get_slice(name)[rows if header.shape else ...])
+
+
 def read_tensors(
     files: CheckpointFiles, wanted: Sequence[Wanted], expected: str
 ) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -178,8 +194,7 @@ def read_tensors(
     Raises:
         InvalidInput: a tensor is missing, or of another shape; the message names it.
     """
-    headers = {current_name(name): (name, header) for name, header in _headers(files).items()}
-    found = _match(files, wanted, headers, expected)
+    found = find_tensors(files, wanted, expected)
     for path in sorted({header.file for _, header in found}):
         with safe_open(path, framework="pt") as stream:
             for index, (name, header) in enumerate(found):
@@ -194,9 +209,9 @@ def _headers(files: CheckpointFiles) -> Mapping[str, TensorHeader]:
 def _match(
     files: CheckpointFiles,
     wanted: Sequence[Wanted],
-    headers: Mapping[str, tuple[str, TensorHeader]],
+    headers: Mapping[str, Stored],
     expected: str,
-) -> list[tuple[str, TensorHeader]]:
+) -> list[Stored]:
     found = [next((headers[n] for n in one.names if n in headers), None) for one in wanted]
     missing = [one.names[0] for one, match in zip(wanted, found, strict=True) if match is None]
     if missing:

@@ -56,7 +56,8 @@ def memory_for(
     """
     vector = _FLOAT * parameters
     arrays = vector * (1 + directions) + splits
-    # Preparing holds the arrays, a working copy, and one checkpoint beside them.
+    # Preparing holds the arrays, a working copy, and one checkpoint beside them; before it has
+    # that copy, a principal component's trajectory in parts of no more than one vector.
     own = arrays + 2 * vector + _activations(config, max_length) + PROCESS
     return MemoryNeed(object_store=arrays, worker=own)
 

@@ -12,6 +12,7 @@ from bertscape_workers.backbone import Layout, Vector, read_backbone
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.directions import random_direction
 from bertscape_workers.layer_groups import Members, members
+from bertscape_workers.principal_components import principal_component
 from bertscape_workers.vectors import dot, norm, scale
 
 _Place = dict[str, float]  # a coordinate by axis; 0 where none is given
@@ -21,11 +22,13 @@ _PARALLEL = 1e-10  # 1 − cos² below this: float32 directions that only roundi
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What one direction comes from: a checkpoint, or a seed."""
+    """What one direction comes from: a checkpoint, a seed, or a trajectory."""
 
     key: str  # in the job spec: "x" or "y"
     toward: CheckpointFiles | None = None
     seed: int | None = None
+    pca: tuple[CheckpointFiles, ...] = ()  # the trajectory of a principal component
+    component: int = 1  # which one
 
     @property
     def name(self) -> str:
@@ -45,6 +48,7 @@ class Plane:
     cosine: float | None  # of x and y; None on a curve
     holds_delta1: bool  # whether x is all of δ1 and the origin θ0, as the paper's projection needs
     group: GroupFound | None  # where not all layers move: x and y are zero in all else
+    explained_variance: dict[str, float]  # by axis, principal components only
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,9 @@ class PlaneRequest:
 def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     """Read the checkpoints and build origin and directions.
 
-    No more vectors are alive at any time than the plane has in the end. A layer group's directions
-    are those of the whole backbone, already rescaled or drawn, with all else set to zero.
+    No more vectors are alive at any time than the plane has in the end, and one beside them where
+    a direction is a principal component. A layer group's directions are those of the whole
+    backbone, already rescaled or drawn, with all else set to zero.
 
     Raises:
         InvalidInput: a layer group that the model has not, a checkpoint that cannot be read or
@@ -81,13 +86,17 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     origin = layout.empty()
     read_backbone(request.pretrained, layout, origin)
     delta1_norm = _delta1_norm(request, layout, origin)
-    directions, lengths = {}, {}
+    directions, lengths, explained = {}, {}, {}
     for axis in request.axes:
         if axis.toward is not None:
             directions[axis.key] = _delta(axis.toward, layout, origin)
             lengths[axis.key] = _length(directions[axis.key], axis.toward, request)
             if not request.is_delta1(axis):
                 scale(directions[axis.key], delta1_norm / lengths[axis.key])
+        if axis.pca:
+            directions[axis.key], explained[axis.key] = principal_component(
+                axis.pca, axis.component, layout, delta1_norm
+            )
     if request.origin == "finetuned":
         read_backbone(request.finetuned, layout, origin)
     for axis in request.axes:
@@ -97,7 +106,7 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     x, y = directions["x"], directions.get("y")
     cosine = None if y is None else _cosine(x, y)
     paper = request.origin == "pretrained" and request.is_delta1(request.axes[0]) and found is None
-    return Plane(origin, x, y, delta1_norm, lengths, cosine, paper, found)
+    return Plane(origin, x, y, delta1_norm, lengths, cosine, paper, found, explained)
 
 
 def checkpoints_on_plane(
@@ -155,11 +164,12 @@ def _restrict(
 
 
 def _still(axis: Axis, request: PlaneRequest) -> InvalidInput:
-    found = (
-        f"holds no filter but zeros in {request.origin_checkpoint.source}"
-        if axis.toward is None
-        else f"is the same in {axis.toward.source} and {request.pretrained.source}"
-    )
+    if axis.toward is not None:
+        found = f"is the same in {axis.toward.source} and {request.pretrained.source}"
+    elif axis.pca:
+        found = f"is the same in all checkpoints of {axis.key}.pca"
+    else:
+        found = f"holds no filter but zeros in {request.origin_checkpoint.source}"
     return InvalidInput.of(
         ProblemType.CHECKPOINT_MISMATCH,
         "layers",

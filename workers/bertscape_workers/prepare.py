@@ -53,7 +53,8 @@ class JobCheckpoints:
             for axis in self.plane.axes
             if axis.toward is not None and not self.plane.is_delta1(axis)
         }
-        along = {f"trajectory[{place}]": files for place, files in enumerate(self.trajectory)}
+        along = {files.key: files for axis in self.plane.axes for files in axis.pca}
+        along |= {f"trajectory[{place}]": files for place, files in enumerate(self.trajectory)}
         plane = self.plane
         return {"pretrained": plane.pretrained, "finetuned": plane.finetuned, **toward, **along}
 
@@ -106,6 +107,7 @@ def prepare(
         threads=threads,
         torch=torch.__version__,
         group=plane.group,
+        explained_variance=plane.explained_variance or None,
     )
     return Prepared(findings, inputs)
 
@@ -151,6 +153,9 @@ def find_checkpoints(spec: JobSpec) -> JobCheckpoints:
 def _axis(key: str, direction: Direction, finetuned: CheckpointFiles) -> Axis:
     if direction.random is not None:
         return Axis(key, seed=direction.random.seed)
+    if direction.pca is not None:
+        along = (locate(one, f"{key}.pca[{place}]") for place, one in enumerate(direction.pca))
+        return Axis(key, pca=tuple(along), component=direction.component)
     if direction.toward == FINETUNED or direction.toward is None:
         return Axis(key, toward=finetuned)
     return Axis(key, toward=locate(direction.toward, f"{key}.toward"))
