@@ -36,6 +36,29 @@ class LayerGroup:
         """Whether everything moves."""
         return self.value == ALL
 
+    @property
+    def holds_embeddings(self) -> bool:
+        """Whether the embeddings move."""
+        return self.value in (ALL, EMBEDDINGS)
+
+    @property
+    def holds_pooler(self) -> bool:
+        """Whether the pooler moves, where the model has one."""
+        return self.value in (ALL, POOLER)
+
+    def prefix(self, count: int) -> int | None:
+        """How many of the lowest of `count` encoder layers stay, with the embeddings below them.
+
+        None where the embeddings move, and with them all that layers are given.
+
+        >>> LayerGroup((2, 5)).prefix(12), LayerGroup("pooler").prefix(12)
+        (2, 12)
+        """
+        if self.holds_embeddings:
+            return None
+        layers = self.layers(count)
+        return layers.start if layers else count
+
     def layers(self, count: int) -> range:
         """Which of `count` encoder layers move; a range is not cut to them.
 

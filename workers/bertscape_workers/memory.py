@@ -6,6 +6,7 @@ from typing import Any
 
 from bertscape.errors import InvalidInput, ProblemType
 
+KEPT_STATES = 1 << 30  # bytes of hidden states that an evaluator may keep for all points
 PROCESS = 600 << 20  # bytes of a worker that holds no job: the interpreter, torch, transformers
 _FLOAT = 4  # bytes
 _BATCH = 32  # examples, as in the reference evaluator
@@ -43,7 +44,12 @@ class MemoryLimits:
 
 
 def memory_for(
-    parameters: int, directions: int, config: Mapping[str, Any], max_length: int, splits: int = 0
+    parameters: int,
+    directions: int,
+    config: Mapping[str, Any],
+    max_length: int,
+    splits: int = 0,
+    states: int = 0,
 ) -> MemoryNeed:
     """What a job needs.
 
@@ -53,21 +59,29 @@ def memory_for(
         config: of the model.
         max_length: tokens of the longest example.
         splits: bytes of both tokenized splits, where they are known.
+        states: hidden states that are the same at every point, where they are known; they are
+            kept where they fit in `KEPT_STATES`.
     """
     vector = _FLOAT * parameters
     arrays = vector * (1 + directions) + splits
     # Preparing holds the arrays, a working copy, and one checkpoint beside them; before it has
     # that copy, a principal component's trajectory in parts of no more than one vector.
     own = arrays + 2 * vector + _activations(config, max_length) + PROCESS
+    kept = _FLOAT * states * _width(config)
+    own += kept if kept <= KEPT_STATES else 0
     return MemoryNeed(object_store=arrays, worker=own)
 
 
 def _activations(config: Mapping[str, Any], max_length: int) -> int:
     """Bytes of the largest tensors that one layer keeps alive for one batch."""
-    hidden = _number(config, ("hidden_size", "dim"), 768)
+    hidden = _width(config)
     wide = _number(config, ("intermediate_size", "hidden_dim"), 4 * hidden)
     heads = _number(config, ("num_attention_heads", "n_heads"), 12)
     return _FLOAT * _BATCH * max_length * (6 * hidden + 2 * wide + 2 * heads * max_length)
+
+
+def _width(config: Mapping[str, Any]) -> int:
+    return _number(config, ("hidden_size", "dim"), 768)
 
 
 def _number(config: Mapping[str, Any], names: tuple[str, ...], default: int) -> int:

@@ -93,6 +93,7 @@ class Encoder:
 
     architecture: Architecture
     layers: int
+    width: int  # of a hidden state
     heads: int
     activation: str  # between the feed-forward products, as transformers names it
     epsilon: float  # of every normalization
@@ -143,6 +144,7 @@ def find_encoder(config: Config, layout: Layout, head: set[str]) -> Encoder | No
     encoder = Encoder(
         architecture,
         layers=settings.num_hidden_layers,
+        width=settings.hidden_size,
         heads=settings.num_attention_heads,
         activation=getattr(settings, architecture.activation_key),
         epsilon=getattr(settings, "layer_norm_eps", 1e-12),  # DistilBERT's is not in its config

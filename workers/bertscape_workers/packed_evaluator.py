@@ -6,19 +6,27 @@ At a point it combines the parameters
 
 matrix by matrix into the form that the device multiplies fastest, the one working copy that it
 holds, and runs both splits through the packed forward pass.
+
+Where a layer group alone moves, all else is brought into that form once; and the lowest layers,
+where they and the embeddings stay, are run once: every point starts at the states above them.
 """
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers.activations import ACT2FN
 
+from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import BackboneTensor, Vector
 from bertscape_workers.devices import pick_device
 from bertscape_workers.evaluator import EvaluatorInputs
+from bertscape_workers.memory import KEPT_STATES
 from bertscape_workers.packed_architectures import Encoder, find_encoder
 from bertscape_workers.packed_forward import (
     Embeddings,
@@ -26,8 +34,9 @@ from bertscape_workers.packed_forward import (
     Head,
     LastLayer,
     Layer,
-    Model,
+    LowerPart,
     Norm,
+    UpperPart,
 )
 from bertscape_workers.packed_products import Linear, Products, products_for
 from bertscape_workers.packed_split import Block, pack, position_ids, used_words
@@ -40,6 +49,10 @@ from bertscape_workers.statistics import error_rate, mean_loss
 BLOCK_TOKENS = {"cpu": 3072, "cuda": 32768}
 
 Term = tuple[torch.Tensor, float]  # a direction, (layout.size,), and how far along it
+States = Iterable[torch.Tensor]  # of a split, block by block; see `Forward.states`
+Part = TypeVar("Part")
+
+_log = logging.getLogger(__name__)
 
 
 class PackedEvaluator:
@@ -72,6 +85,9 @@ class PackedEvaluator:
             (split, pack(split, words, position_ids(split, encoder.padding), limit, where))
             for split in (inputs.train, inputs.eval)
         ]
+        self._group = inputs.layers
+        self._prefix = self._kept_layers(encoder)
+        self._kept: list[list[torch.Tensor]] | None = None  # the states above the prefix
         self._device = where
         self._origin = _tensor(inputs.origin, where)
         self._x = _tensor(inputs.x, where)
@@ -92,35 +108,88 @@ class PackedEvaluator:
         terms = [(self._x, alpha)]
         if self._y is not None:
             terms.append((self._y, beta))
-        return self._measure(self._origin, terms)
+        with torch.inference_mode(), self._products.in_use():
+            kept = self._states_above_the_prefix()
+            self._parameters.move_to(self._origin, terms, self._group)
+            return self._measure(self._prefix or 0, kept or self._states(0))
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""
-        return self._measure(_tensor(backbone, self._device), ())
-
-    def _measure(self, origin: torch.Tensor, terms: Sequence[Term]) -> NDArray[np.float64]:
+        # What was kept for the plane makes room for this backbone's own copy.
+        self._kept = None
+        self._parameters.forget()
         with torch.inference_mode(), self._products.in_use():
-            model = self._parameters.at(origin, terms)
-            results = [self._split_numbers(model, *split) for split in self._splits]
+            self._parameters.move_to(_tensor(backbone, self._device), ())
+            return self._measure(0, self._states(0))
+
+    def _kept_layers(self, encoder: Encoder) -> int | None:
+        """How many of the lowest layers are run once for all points; None: not even embeddings."""
+        layers = self._group.prefix(encoder.layers)
+        if layers is None:
+            return None
+        blocks = [block for _, blocks in self._splits for block in blocks]
+        at_head = layers == encoder.layers
+        rows = sum(len(block.first if at_head else block.words) for block in blocks)
+        size = rows * encoder.width * torch.float32.itemsize
+        if size <= KEPT_STATES:
+            return layers
+        _say(layers, size)
+        return None
+
+    def _states_above_the_prefix(self) -> Sequence[States] | None:
+        """Of each split; computed at the first point, and never changed after it."""
+        if self._kept is None and self._prefix is not None:
+            self._parameters.move_to(self._origin, ())
+            self._kept = [list(states) for states in self._states(self._prefix)]
+        return self._kept
+
+    def _states(self, layer: int) -> Sequence[States]:
+        """What enters a layer, of each split, block by block as it is asked for."""
+        model = self._parameters.below(layer)
+        return [map(partial(self._forward.states, model), blocks) for _, blocks in self._splits]
+
+    def _measure(self, layer: int, states: Sequence[States]) -> NDArray[np.float64]:
+        """The numbers, from the states that enter a layer."""
+        model = self._parameters.above(layer)
+        results = [
+            self._split_numbers(model, *split, entering)
+            for split, entering in zip(self._splits, states, strict=True)
+        ]
         pairs = [pair for both in results for pair in both]
         return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
 
     def _split_numbers(
-        self, model: Model, split: TokenizedSplit, blocks: Sequence[Block]
+        self, model: UpperPart, split: TokenizedSplit, blocks: Sequence[Block], states: States
     ) -> tuple[tuple[float, float], tuple[float, float]]:
         """((J, its standard error), (error rate, its standard error))."""
         classes = len(model.head.output.bias)
         logits = torch.empty((len(split), classes), dtype=torch.float64)  # in the file's order
-        for block in blocks:
-            logits[block.examples] = self._forward.logits(model, block).to("cpu", torch.float64)
+        for block, entering in zip(blocks, states, strict=True):
+            found = self._forward.logits(model, entering, block)  # (block's n, K) float32
+            logits[block.examples] = found.to("cpu", torch.float64)
         labels = torch.from_numpy(split.labels)
         losses = -torch.log_softmax(logits, dim=-1).gather(1, labels[:, None])[:, 0]  # (n,)
         right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
         return mean_loss(losses.numpy()), error_rate((~right).numpy())
 
 
+@cache
+def _say(layers: int, size: int) -> None:
+    """Once in a process, however many evaluators it makes."""
+    _log.warning(
+        "the states above the %d lowest layers, which stay, take %.3g GiB, more than the %.3g GiB "
+        "that are kept: they are computed again at each point",
+        layers,
+        size / (1 << 30),
+        KEPT_STATES / (1 << 30),
+    )
+
+
 class _Parameters:
-    """Combines the parameters of a point, tensor by tensor, into the model's own form."""
+    """Combines the parameters of a point, tensor by tensor, into the model's own form.
+
+    What stays on a layer group's plane is made once, when it is first asked for, and held.
+    """
 
     def __init__(
         self,
@@ -140,18 +209,49 @@ class _Parameters:
         self._words = torch.from_numpy(words).to(device)
         self._products = products
         self._rows = rows
+        self._held: dict[int | str, Any] = {}
         self._origin: torch.Tensor
         self._terms: Sequence[Term]
+        self._group: LayerGroup
+        self._along: Sequence[Term]  # of the part that is being made
 
-    def at(self, origin: torch.Tensor, terms: Sequence[Term]) -> Model:
-        """The model at origin + Σ factor · direction."""
-        self._origin, self._terms = origin, terms
-        return Model(
-            self._embeddings(),
-            tuple(self._layer(index) for index in range(self._encoder.layers - 1)),
-            self._last_layer(),
-            self._classifier(),
+    def move_to(
+        self, origin: torch.Tensor, terms: Sequence[Term], group: LayerGroup = ALL_LAYERS
+    ) -> None:
+        """Go to origin + Σ factor · direction, where the directions are zero outside the group.
+
+        With any group but all of them, the origin is the same each time.
+        """
+        self._origin, self._terms, self._group = origin, terms, group
+
+    def forget(self) -> None:
+        """Let go of what is held."""
+        self._held.clear()
+
+    def below(self, layer: int) -> LowerPart:
+        """The embeddings and the layers below this one."""
+        embeddings = self._part("embeddings", self._group.holds_embeddings, self._embeddings)
+        return LowerPart(embeddings, self._layers(range(layer)))
+
+    def above(self, layer: int) -> UpperPart:
+        """This layer, those above it, and the head."""
+        layers = self._layers(range(layer, self._encoder.layers))
+        return UpperPart(layers, self._part("head", self._group.holds_pooler, self._classifier))
+
+    def _layers(self, indices: range) -> tuple[Layer, ...]:
+        moving = self._group.layers(self._encoder.layers)
+        return tuple(
+            self._part(index, index in moving, partial(self._layer, index)) for index in indices
         )
+
+    def _part(self, key: int | str, moves: bool, make: Callable[[], Part]) -> Part:
+        self._along = self._terms if moves else ()
+        if moves:
+            return make()
+        if key not in self._held:
+            self._held[key] = make()
+        held: Part = self._held[key]
+        return held
 
     def _embeddings(self) -> Embeddings:
         encoder = self._encoder
@@ -169,15 +269,10 @@ class _Parameters:
         query, key, value = (
             self._encoder.layer(index, name) for name in (names.query, names.key, names.value)
         )
-        return Layer(self._linear(query, key, value), *self._after_attention(index))
-
-    def _last_layer(self) -> LastLayer:
-        names, index = self._encoder.architecture.names, self._encoder.layers - 1
-        query, key, value = (
-            self._encoder.layer(index, name) for name in (names.query, names.key, names.value)
-        )
-        keys_and_values, queries = self._linear(key, value), self._linear(query)
-        return LastLayer(keys_and_values, *self._after_attention(index), queries)
+        rest = self._after_attention(index)
+        if index == self._encoder.layers - 1:
+            return LastLayer(self._linear(key, value), *rest, self._linear(query))
+        return Layer(self._linear(query, key, value), *rest)
 
     def _after_attention(self, index: int) -> tuple[Linear, Norm, Linear, Linear, Norm]:
         """The rest of a layer, in the order of `Layer`."""
@@ -214,7 +309,7 @@ class _Parameters:
             return self._head[name]
         place = self._places[name]
         values = _part(self._origin, place, rows)
-        for number, (direction, factor) in enumerate(self._terms):
+        for number, (direction, factor) in enumerate(self._along):
             along = _part(direction, place, rows)
             # The first sum is a tensor of its own, and takes the others.
             values = torch.add(values, along, alpha=factor, out=values if number else None)

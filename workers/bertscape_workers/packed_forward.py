@@ -78,12 +78,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """The parameters at one point."""
+class LowerPart:
+    """A model at one point, up to some layer."""
 
     embeddings: Embeddings
-    layers: tuple[Layer, ...]  # all but the last
-    last: LastLayer
+    layers: tuple[Layer, ...]  # the lowest, maybe none
+
+
+@dataclass(frozen=True, slots=True)
+class UpperPart:
+    """A model at one point, from some layer on."""
+
+    layers: tuple[Layer, ...]  # up to the last, which is a `LastLayer`; maybe none
     head: Head
 
 
@@ -101,15 +107,29 @@ class Forward:
         self._activation = activation
         self._products = products
 
-    def logits(self, model: Model, block: Block) -> torch.Tensor:
-        """(n, K) float32, in the order of the block's examples."""
-        hidden = self._embed(model.embeddings, block)  # (R, H)
-        for layer in model.layers:
-            mixed = self._attend(layer, hidden, block)
-            hidden = self._finish(layer, mixed, hidden)
-        mixed, hidden = self._attend_first(model.last, hidden, block)  # (n rounded up, H) both
-        hidden = self._finish(model.last, mixed, hidden)
+    def states(self, model: LowerPart, block: Block) -> torch.Tensor:
+        """What enters the layer above: a state for each row, (R, H) float32.
+
+        Above the last layer stands the head, and what enters it is a state for each example's
+        first token, (n rounded up, H).
+        """
+        return self._through(model.layers, self._embed(model.embeddings, block), block)
+
+    def logits(self, model: UpperPart, states: torch.Tensor, block: Block) -> torch.Tensor:
+        """From the `states` below, which stay as they are; (n, K) float32, in the block's order."""
+        hidden = self._through(model.layers, states, block)
         return self._classify(model.head, hidden)[: len(block.examples)]
+
+    def _through(
+        self, layers: tuple[Layer, ...], hidden: torch.Tensor, block: Block
+    ) -> torch.Tensor:
+        for layer in layers:
+            if isinstance(layer, LastLayer):
+                mixed, hidden = self._attend_first(layer, hidden, block)  # (n rounded up, H) both
+            else:
+                mixed = self._attend(layer, hidden, block)
+            hidden = self._finish(layer, mixed, hidden)
+        return hidden
 
     def _embed(self, embeddings: Embeddings, block: Block) -> torch.Tensor:
         hidden = embeddings.words.index_select(0, block.words)

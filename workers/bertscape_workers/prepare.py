@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound
+from bertscape.layer_group import LayerGroup
 from bertscape.spec import FINETUNED, Direction, JobSpec
 from bertscape_workers import architecture
 from bertscape_workers.backbone import Config, layout_of, load_config, read_head, skeleton
@@ -226,7 +227,8 @@ def _inputs(
     if limits is not None:
         size = sum(split.bytes for split in splits.values())
         longest = max(int(split.lengths.max()) for split in splits.values())
-        limits.check(memory_for(layout.size, len(request.axes), config, longest, size))
+        states = _fixed_states(request.layers, splits)
+        limits.check(memory_for(layout.size, len(request.axes), config, longest, size, states))
     tell("building the plane", 0, 1)
     head = read_head(request.finetuned, model)
     plane = build_plane(request, layout)
@@ -243,6 +245,14 @@ def _inputs(
         layers=request.layers,
     )
     return inputs, plane
+
+
+def _fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
+    """How many hidden states enter the lowest layer that moves, where all below it stays."""
+    if group.holds_embeddings:
+        return 0
+    # The pooler takes the state of each example's first token.
+    return sum(len(one) if group.holds_pooler else len(one.tokens) for one in splits.values())
 
 
 def _self_checks(
