@@ -15,8 +15,10 @@ from transformers import BertForMaskedLM, DistilBertConfig, PreTrainedConfig, Ro
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Limits
+from bertscape_workers import packed_forward
 from bertscape_workers.admission import admit, memory_need
-from bertscape_workers.memory import PROCESS, MemoryLimits
+from bertscape_workers.memory import BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
+from bertscape_workers.packed_evaluator import BLOCK_TOKENS
 from bertscape_workers.prepare import find_checkpoints, prepare
 
 
@@ -372,6 +374,24 @@ def test_memory_need_counts_vectors(bert: Inputs) -> None:
     assert need.worker > PROCESS + 5 * 4 * parameters
     curve = memory_need(bert.spec(kind="curve", y=None, grid={"x": [0, 1, 2]}))
     assert curve.object_store == 2 * 4 * parameters
+
+
+def test_stated_memory_grows_with_the_model_and_its_inputs() -> None:
+    small = {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 12}
+    large = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16}
+    need = memory_for(10_000_000, 2, small, 128).worker
+    assert memory_for(10_000_001, 2, small, 128).worker == need + 5 * 4
+    assert memory_for(10_000_000, 1, small, 128).worker == need - 4 * 10_000_000
+    assert memory_for(10_000_000, 2, large, 128).worker > need
+    assert memory_for(10_000_000, 2, small, 512).worker > need
+
+
+def test_short_inputs_still_fill_a_block() -> None:
+    config = {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 12}
+    need = memory_for(0, 2, config, 8).worker - PROCESS
+    assert need > 4 * BLOCK_TOKENS["cpu"] * (3 * 384 + 2 * 1536)
+    # Stated without torch, so written down twice.
+    assert (BLOCK_TOKENS["cpu"], packed_forward.SCORES) == (BLOCK, SCORES)
 
 
 def test_what_does_not_fit_is_refused_with_the_sizes(bert: Inputs) -> None:

@@ -7,9 +7,16 @@ from typing import Any
 from bertscape.errors import InvalidInput, ProblemType
 
 KEPT_STATES = 1 << 30  # bytes of hidden states that an evaluator may keep for all points
-PROCESS = 600 << 20  # bytes of a worker that holds no job: the interpreter, torch, transformers
+
+# Bytes of a worker beside its arrays. Measured were 530 MiB with torch, transformers and a
+# tokenizer in use, a third of them mapped libraries; the rest is for what malloc keeps of freed
+# work space, which it does with pieces of up to 32 MiB.
+PROCESS = 700 << 20
+
 _FLOAT = 4  # bytes
-_BATCH = 32  # examples, as in the reference evaluator
+_BATCH = 32  # examples, as in the reference evaluator and the self-checks
+BLOCK = 3072  # tokens of a block on a CPU, as in the packed evaluator
+SCORES = 1 << 20  # attention scores at a time, as in the packed evaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,9 @@ def memory_for(
     """
     vector = _FLOAT * parameters
     arrays = vector * (1 + directions) + splits
-    # Preparing holds the arrays, a working copy, and one checkpoint beside them; before it has
-    # that copy, a principal component's trajectory in parts of no more than one vector.
+    # Preparing holds the arrays, a working copy, and one checkpoint beside them, which the
+    # self-checks load whole; before it has that copy, a principal component's trajectory in parts
+    # of no more than one vector. An evaluating worker holds no checkpoint.
     own = arrays + 2 * vector + _activations(config, max_length) + PROCESS
     kept = _FLOAT * states * _width(config)
     own += kept if kept <= KEPT_STATES else 0
@@ -73,11 +81,18 @@ def memory_for(
 
 
 def _activations(config: Mapping[str, Any], max_length: int) -> int:
-    """Bytes of the largest tensors that one layer keeps alive for one batch."""
+    """Bytes of the largest tensors that one layer keeps alive, by whichever path takes more."""
     hidden = _width(config)
     wide = _number(config, ("intermediate_size", "hidden_dim"), 4 * hidden)
     heads = _number(config, ("num_attention_heads", "n_heads"), 12)
-    return _FLOAT * _BATCH * max_length * (6 * hidden + 2 * wide + 2 * heads * max_length)
+    square = heads * max_length * max_length  # scores of one example
+    # A padded batch: the states before and after, queries, keys, values and what they mix; the
+    # feed-forward state before and after its activation; scores before and after softmax.
+    batch = _BATCH * (max_length * (6 * hidden + 2 * wide) + 2 * square)
+    # A block: the same of its tokens, and of some examples at a time queries, keys, values and
+    # answer once more, apart by head, with their scores. An example too long is its own block.
+    block = max(BLOCK, max_length) * (10 * hidden + 2 * wide) + 2 * max(SCORES, square)
+    return _FLOAT * max(batch, block)
 
 
 def _width(config: Mapping[str, Any]) -> int:
