@@ -156,7 +156,7 @@ class PlainLoop:
         self._model = build_model(inputs.config)
         attach(self._model, inputs.layout, self._flat, inputs.head)
         self._splits = [
-            list(_padded_batches(split, padded_to)) for split in (inputs.train, inputs.eval)
+            list(padded_batches(split, padded_to)) for split in (inputs.train, inputs.eval)
         ]
 
     def evaluate(self, alpha: float, beta: float) -> list[float]:
@@ -176,7 +176,7 @@ class PlainLoop:
         return total / count
 
 
-def _padded_batches(
+def padded_batches(
     split: TokenizedSplit, padded_to: int | None
 ) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
     ends = np.cumsum(split.lengths)

@@ -114,7 +114,7 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
 
     from bertscape_workers.backbone import attach, build_model
     from bertscape_workers.splits import TokenizedSplit
-    from evaluator import _padded_batches, make_inputs  # type: ignore[import-not-found]
+    from evaluator import padded_batches, make_inputs  # type: ignore[import-not-found]
 
     inputs = make_inputs("minilm", "mrpc", glue)
     for name, vector in (("start", inputs.origin), ("end", inputs.origin + inputs.x)):
@@ -132,7 +132,7 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
         )
 
     train = first(inputs.train, examples)
-    torch.save(list(_padded_batches(train, None)), folder / "batches.pt")
+    torch.save(list(padded_batches(train, None)), folder / "batches.pt")
     return replace(inputs, train=train, eval=first(inputs.eval, 1))
 
 

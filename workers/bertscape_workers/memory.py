@@ -8,9 +8,9 @@ from bertscape.errors import InvalidInput, ProblemType
 
 KEPT_STATES = 1 << 30  # bytes of hidden states that an evaluator may keep for all points
 
-# Bytes of a worker beside its arrays. Measured were 530 MiB with torch, transformers and a
-# tokenizer in use, a third of them mapped libraries; the rest is for what malloc keeps of freed
-# work space, which it does with pieces of up to 32 MiB.
+# Bytes of a worker beside its arrays. About 500 MiB were seen with torch, transformers and a
+# tokenizer in use, before any vector; the rest is what measured peaks had beyond all that is
+# counted below (benchmarks/memory.py), probably freed work space that malloc keeps.
 PROCESS = 700 << 20
 
 _FLOAT = 4  # bytes
