@@ -179,6 +179,7 @@ class PlainLoop:
 def padded_batches(
     split: TokenizedSplit, padded_to: int | None
 ) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """(inputs, labels) of batches of 32, padded to a length, or each to its longest example."""
     ends = np.cumsum(split.lengths)
     for first in range(0, len(split), BATCH):
         some = range(first, min(first + BATCH, len(split)))

@@ -114,7 +114,7 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
 
     from bertscape_workers.backbone import attach, build_model
     from bertscape_workers.splits import TokenizedSplit
-    from evaluator import padded_batches, make_inputs  # type: ignore[import-not-found]
+    from evaluator import make_inputs, padded_batches  # type: ignore[import-not-found]
 
     inputs = make_inputs("minilm", "mrpc", glue)
     for name, vector in (("start", inputs.origin), ("end", inputs.origin + inputs.x)):
