@@ -16,10 +16,8 @@ import psutil
 import pytest
 
 SERVE = """
-import argparse, sys
-from bertscape.errors import BertscapeError
-from bertscape_service import serve
-from bertscape_service.commands import SERVE
+import sys
+from bertscape.cli import main
 
 class NoDispatcher:
     def __init__(self, options, on_message, on_lost, state_directory):
@@ -33,12 +31,7 @@ class NoDispatcher:
 
 from bertscape_service import coordinator
 coordinator.DispatcherLink = NoDispatcher
-parser = argparse.ArgumentParser()
-SERVE.add_arguments(parser)
-try:
-    sys.exit(SERVE.run(parser.parse_args()))
-except BertscapeError as error:
-    sys.exit(f"bertscape: {error}")
+sys.exit(main(["serve", *sys.argv[1:]]))
 """
 
 
@@ -125,7 +118,7 @@ def test_a_port_in_use_is_one_clear_line(serve: Callable[..., Served]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, out, err = serve("--port", str(port)).outcome()
-    assert status != 0
+    assert status == 2
     assert out == ""
     reason = f"'127.0.0.1:{port}' (Address already in use)"
     assert err == f"bertscape: --port: {reason}; expected a free port of this machine\n"
@@ -135,7 +128,7 @@ def test_a_state_directory_in_use_is_one_clear_line(serve: Callable[..., Served]
     first = serve("--port", "0")
     first.url()
     status, _, err = serve("--port", "0").outcome()
-    assert status != 0
+    assert status == 2
     assert f"is in use by process {first.process.pid} on {socket.gethostname()}" in err
     assert len(err.splitlines()) == 1
 
@@ -153,7 +146,7 @@ def test_an_address_that_cannot_be_served(
 ) -> None:
     environment = {} if options[1] == "0.0.0.0" else {"BERTSCAPE_TOKEN": "a-token"}
     status, _, err = serve("--port", "0", *options, **environment).outcome()
-    assert status != 0
+    assert status == 2
     assert len(err.splitlines()) == 1
     assert any(words in err for words in expected.split("|"))
 
