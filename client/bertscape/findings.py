@@ -84,31 +84,52 @@ class GroupFound(_Found):
     y_norm: float | None  # ‖δ2ᴳ‖ of the rescaled δ2; None on a curve
 
 
-class Findings(_Found):
-    """Everything that preparing found."""
+class Pins(_Found):
+    """What preparing a job of any kind found; `Findings` and `TrainingFindings` add to it."""
 
     checkpoints: dict[str, CheckpointFound]  # pretrained, toward, y.pca[0], trajectory[0], …
     splits: dict[str, SplitFound]  # train, eval
-    delta1_norm: float  # ‖δ1‖, over all layers
-    delta2_norm: float | None  # ‖θ2 − θ0‖ before rescaling; None without a y checkpoint
-    cosine: float | None  # of the plane's x and y, so of δ1ᴳ and δ2ᴳ; None on a curve
     classes: int  # K
-    self_checks: tuple[SelfCheck, ...]
-    trajectory: TrajectoryFound | None
     precision: str  # what `auto` came to: fp32
     device: str  # model name of the device, as workers report it
     threads: int  # per worker
     torch: str  # build
-    group: GroupFound | None = None  # where not all layers move
-    # By axis, of each principal component: the share of its trajectory's variance along it.
-    explained_variance: dict[str, float] | None = None
 
-    def differences(self, other: "Findings") -> Iterator[tuple[str, Any, Any]]:
+    def differences(self, other: "Pins") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""
         here, there = _leaves(self.to_json()), _leaves(other.to_json())
         for key in [*here, *(key for key in there if key not in here)]:
             if here.get(key) != there.get(key):
                 yield key, here.get(key), there.get(key)
+
+
+class Findings(Pins):
+    """Everything that preparing a surface, a curve or a rollback found."""
+
+    delta1_norm: float  # ‖δ1‖, over all layers
+    delta2_norm: float | None  # ‖θ2 − θ0‖ before rescaling; None without a y checkpoint
+    cosine: float | None  # of the plane's x and y, so of δ1ᴳ and δ2ᴳ; None on a curve
+    self_checks: tuple[SelfCheck, ...]
+    trajectory: TrajectoryFound | None
+    group: GroupFound | None = None  # where not all layers move
+    # By axis, of each principal component: the share of its trajectory's variance along it.
+    explained_variance: dict[str, float] | None = None
+
+
+class TrainingFindings(Pins):
+    """Everything that preparing a fine-tuning found."""
+
+    labels: tuple[str, ...]  # class names in the head's order
+
+
+def findings_of(kind: str, text: str) -> Pins:
+    """Read the JSON of what preparing a job of this kind found.
+
+    Raises:
+        ValidationError: of pydantic; it is no such thing.
+    """
+    found: type[Pins] = TrainingFindings if kind == "finetune" else Findings
+    return found.model_validate_json(text)
 
 
 def _leaves(value: Any, key: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bertscape.findings import NUMBERS, Findings, SelfCheck, TrajectoryFound
 from bertscape.grid import tiles
-from bertscape.spec import JobSpec
+from bertscape.spec import LandscapeSpec
 
 if TYPE_CHECKING:  # both are optional extras of the client
     import xarray
@@ -51,7 +51,7 @@ class Run:
 class Surface:
     """The four numbers and their standard errors over the grid, with all that explains them."""
 
-    spec: JobSpec
+    spec: LandscapeSpec
     findings: Findings
     numbers: NDArray[
         np.float64
@@ -144,7 +144,7 @@ class Surface:
 
 
 def assemble(
-    spec: JobSpec,
+    spec: LandscapeSpec,
     findings: Findings,
     tile_points: int,
     done: Iterable[tuple[int, NDArray[np.float64]]],

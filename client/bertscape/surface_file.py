@@ -25,7 +25,7 @@ from bertscape.errors import (
 )
 from bertscape.findings import NUMBERS, Findings, TrajectoryFound
 from bertscape.publish import publishing
-from bertscape.spec import JobSpec, parse_spec
+from bertscape.spec import LandscapeSpec, parse_spec
 from bertscape.surface import Attempt, Run, Surface
 
 if TYPE_CHECKING:
@@ -312,11 +312,14 @@ def _check_format(file: h5py.File, name: str) -> None:
         raise _not_a_surface(name, f"format version {version}")
 
 
-def _read_spec(file: h5py.File, name: str) -> JobSpec:
+def _read_spec(file: h5py.File, name: str) -> LandscapeSpec:
     try:
-        return parse_spec(json.loads(_attribute(file, "spec", name)))
+        spec = parse_spec(json.loads(_attribute(file, "spec", name)))
     except (InvalidInput, ValueError) as error:
         raise _not_a_surface(name, f"attribute spec is wrong ({error})") from error
+    if not isinstance(spec, LandscapeSpec):
+        raise _not_a_surface(name, f"the spec is that of a {spec.kind}")
+    return spec
 
 
 def _attribute(group: h5py.Group, key: str, name: str) -> Any:

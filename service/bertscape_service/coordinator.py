@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from bertscape.errors import BertscapeError, Problem, ProblemType, shortened
-from bertscape.findings import NUMBERS, Findings
+from bertscape.findings import Findings
 from bertscape_service.dispatcher_link import DispatcherLink, DispatcherOptions
 from bertscape_service.events import (
     ArraysLost,
@@ -368,7 +368,7 @@ class Coordinator:
         told = self._busy.told(result.worker_id)
         job = self._jobs.get(result.job_id)
         if job is not None and told is not None and told.tile == result.tile:
-            expected = (job.points_in(result.tile), len(NUMBERS))
+            expected = (job.points_in(result.tile), len(job.spec.number_names))
             if result.numbers.shape != expected:
                 error = f"the worker gave numbers of shape {result.numbers.shape}, not {expected}"
                 self._take_failure(TileFailed(result.job_id, result.tile, result.worker_id, error))

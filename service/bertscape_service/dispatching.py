@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from bertscape.errors import Problem, ProblemType
-from bertscape.grid import Tile, tiles
+from bertscape.grid import Tile
 from bertscape.spec import JobSpec
 from bertscape_service.cluster import MEMORY_PER_WORKER, Capacity, Cluster
 from bertscape_service.events import ArraysLost, TileFailed, WorkerDied, WorkerReady
@@ -80,7 +80,7 @@ class Dispatcher:
         """Carry out a message of the coordinator; what comes of it is sent later."""
         match message:
             case DescribeJob(job_id, spec, tile_points):
-                self._jobs[job_id] = Job(job_id, spec, tiles(spec.points, tile_points))
+                self._jobs[job_id] = Job(job_id, spec, spec.tiles(tile_points))
             case StartWorker(worker_id, delay_s):
                 self._start(worker_id, delay_s)
             case KillWorker(worker_id):
@@ -218,7 +218,7 @@ class Dispatcher:
         if job.inputs is None:
             self._send(ArraysLost(job.job_id, worker.worker_id))
             return
-        coordinates = job.spec.points.coordinates(job.tiles[tile].points)
+        coordinates = job.spec.coordinates(job.tiles[tile].points)
         try:
             outcome = await actor.evaluate_tile.remote([job.inputs], coordinates)
         except DEATHS:

@@ -28,8 +28,7 @@ from typing import Any
 import numpy as np
 
 from bertscape.errors import Problem
-from bertscape.findings import NUMBERS, Findings
-from bertscape.grid import tiles
+from bertscape.findings import Findings
 from bertscape.spec import parse_spec
 from bertscape_service.journal_rows import (
     Added,
@@ -158,7 +157,7 @@ class Journal:
             )
             return Results(
                 job,
-                tuple(_tile_rows(reader, job.number)),
+                tuple(_tile_rows(reader, job)),
                 tuple(_attempt_row(attempt) for attempt in attempts),
             )
 
@@ -184,7 +183,7 @@ def _add_job(connection: sqlite3.Connection, job: NewJob) -> Added:
         earlier = _find_key(connection, job.idempotency_key, job.body_sha256)
         if earlier is not None:
             return earlier
-    grid, now = job.spec.points, time.time()
+    points, now = job.spec.point_count, time.time()
     connection.execute(
         "INSERT INTO jobs (id, state, spec, tile_points, points_total, tiles_total, created,"
         " updated, idempotency_key, body_sha256) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -192,8 +191,8 @@ def _add_job(connection: sqlite3.Connection, job: NewJob) -> Added:
             job.id,
             json.dumps(job.spec.to_json()),
             job.tile_points,
-            grid.size,
-            -(-grid.size // job.tile_points),
+            points,
+            -(-points // job.tile_points),
             now,
             now,
             job.idempotency_key,
@@ -322,10 +321,13 @@ def _attempt_row(row: sqlite3.Row) -> AttemptRow:
     )
 
 
-def _tile_rows(reader: sqlite3.Connection, job: int) -> Iterator[TileRow]:
-    rows = reader.execute("SELECT tile, numbers FROM tiles WHERE job = ? ORDER BY tile", (job,))
+def _tile_rows(reader: sqlite3.Connection, job: JobRow) -> Iterator[TileRow]:
+    rows = reader.execute(
+        "SELECT tile, numbers FROM tiles WHERE job = ? ORDER BY tile", (job.number,)
+    )
     for tile, blob in rows:
-        yield TileRow(tile, np.frombuffer(blob, dtype="<f8").reshape(-1, len(NUMBERS)))
+        numbers = np.frombuffer(blob, dtype="<f8").reshape(-1, len(job.spec.number_names))
+        yield TileRow(tile, numbers)
 
 
 def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
@@ -340,7 +342,7 @@ def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
         ).fetchall()
     )
     missing = tuple(
-        tile.index for tile in tiles(job.spec.points, job.tile_points) if tile.index not in done
+        tile.index for tile in job.spec.tiles(job.tile_points) if tile.index not in done
     )
     (preparings,) = reader.execute(
         "SELECT count(*) FROM attempts WHERE job = :job AND tile IS NULL AND outcome = 'failed'"

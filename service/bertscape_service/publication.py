@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertscape.publish import publishing
+from bertscape.spec import LandscapeSpec
 from bertscape.surface import Attempt, Run, Surface, assemble
 from bertscape.surface_file import surface_bytes
 from bertscape_service.journal import Journal
@@ -78,6 +79,8 @@ class Publication:
 def _surface(results: Results) -> Surface:
     row = results.row
     assert row.findings is not None  # noqa: S101  pinned before the first tile
+    if not isinstance(row.spec, LandscapeSpec):
+        raise TypeError(f"a job of kind {row.spec.kind!r}")
     facts = row.run or RunFacts(0, row.findings.threads, {})
     attempts = tuple(
         Attempt(a.tile, a.attempt, a.worker, a.device, a.started, a.seconds, a.outcome.value)

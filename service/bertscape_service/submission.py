@@ -5,11 +5,10 @@ Everything here reads files (headers, never rows) and belongs on a thread. Torch
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import FINETUNED, Hub, JobSpec, parse_spec
+from bertscape.spec import JobSpec, parse_spec, sources
 from bertscape_service.messages import ClusterFound
 from bertscape_service.settings import Settings
 from bertscape_workers.admission import admit, memory_need
@@ -53,8 +52,10 @@ def check_submission(value: Any, settings: Settings, cluster: ClusterFound | Non
         InvalidInput: the first of everything that is wrong.
     """
     spec = parse_spec(value)
-    for key, path in _paths(spec):
-        _check_path(key, path)
+    checkpoints, paths = sources(spec)
+    for key, source in (checkpoints | paths).items():
+        if isinstance(source, str):
+            _check_path(key, source)
     spec = admit(spec, settings.limits, settings.allowed_roots)
     if cluster is not None:
         there = MemoryLimits(cluster.memory_per_worker, cluster.object_store)
@@ -68,28 +69,3 @@ def _check_path(key: str, path: str) -> None:
         raise InvalidInput.of(ProblemType.INVALID_VALUE, key, path, "an absolute path")
     if "\0" in path:
         raise InvalidInput.of(ProblemType.INVALID_VALUE, key, path, "a path without NUL")
-
-
-def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    for key, source in _sources(spec):
-        if isinstance(source, str):
-            yield key, source
-    for name, split in (("train", spec.data.train), ("eval", spec.data.eval)):
-        if split.path is not None:
-            yield f"data.{name}.path", split.path
-
-
-def _sources(spec: JobSpec) -> Iterator[tuple[str, str | Hub]]:
-    """Every checkpoint that the spec names, with its key."""
-    yield "model.pretrained", spec.model.pretrained
-    yield "model.finetuned", spec.model.finetuned
-    if spec.model.tokenizer is not None:
-        yield "model.tokenizer", spec.model.tokenizer
-    for axis, direction in (("x", spec.x), ("y", spec.y)):
-        if direction is not None and direction.toward not in (None, FINETUNED):
-            yield f"{axis}.toward", direction.toward
-        if direction is not None:
-            for place, source in enumerate(direction.pca or ()):
-                yield f"{axis}.pca[{place}]", source
-    for place, source in enumerate(spec.trajectory):
-        yield f"trajectory[{place}]", source

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from bertscape.errors import Problem
 from bertscape.findings import Findings
-from bertscape.grid import tiles
-from bertscape.spec import JobSpec
+from bertscape.spec import JobSpec, LandscapeSpec
 from bertscape_service.instructions import PrepareJob, RunTile
 from bertscape_service.job_view import Activity
 from bertscape_service.journal_rows import AttemptRow, JobRow, Outcome
@@ -47,12 +46,14 @@ class UnfinishedWork:
 
     def points_in(self, tile: int) -> int:
         """How many points the tile holds; 0 where the grid has no such tile."""
-        return min(self.tile_points, max(0, self.spec.points.size - tile * self.tile_points))
+        return min(self.tile_points, max(0, self.spec.point_count - tile * self.tile_points))
 
     def place_of(self, tile: int) -> str:
         """The tile and the coordinates of its points, for people."""
-        points = tiles(self.spec.points, self.tile_points)[tile].points
-        places = [f"({x:g}, {y:g})" for x, y in self.spec.points.coordinates(points)]
+        points = self.spec.tiles(self.tile_points)[tile].points
+        if not isinstance(self.spec, LandscapeSpec):
+            return f"tile {tile} (of the {self.spec.kind})"
+        places = [f"({x:g}, {y:g})" for x, y in self.spec.coordinates(points)]
         shown = ", ".join(places[:8]) + (" …" if len(places) > 8 else "")
         return f"tile {tile} (α, β = {shown})"
 

@@ -167,9 +167,9 @@ class EvaluationWorker:
     # The two methods below are all that a worker for tests replaces.
 
     def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared":
-        from bertscape_workers.prepare import prepare
+        from bertscape_workers.job_kinds import prepare_job
 
-        return prepare(spec, threads=self._threads, progress=self._tell, limits=limits)
+        return prepare_job(spec, threads=self._threads, progress=self._tell, limits=limits)
 
     def _make_evaluator(self, inputs: "EvaluatorInputs") -> "Evaluator":
         from bertscape_workers.evaluators import evaluator_for

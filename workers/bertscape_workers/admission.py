@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import FINETUNED, JobSpec, Limits, parse_spec
+from bertscape.spec import JobSpec, LandscapeSpec, Limits, sources, with_sources
 from bertscape_workers import architecture, layer_groups
 from bertscape_workers.memory import MemoryNeed, memory_for
 from bertscape_workers.safetensors_headers import (
@@ -29,13 +29,13 @@ from bertscape_workers.tables import column_names, refuse_local_dataset, refuse_
 
 __all__ = ["MemoryNeed", "admit", "memory_need"]
 
+AnyJob = TypeVar("AnyJob", bound=JobSpec)
+
 _NO_LIMITS = Limits()
 _TOKENIZER = "model.tokenizer"  # the one folder that need hold no weights
 
 
-def admit(
-    spec: JobSpec, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None
-) -> JobSpec:
+def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
     """Check a job against its files.
 
     Args:
@@ -72,7 +72,7 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
     """
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     folders.sort(key=lambda folder: folder.key != "model.finetuned")
-    directions = 1 if spec.y is None else 2
+    directions = 2 if isinstance(spec, LandscapeSpec) and spec.y is not None else 1
     if not folders:
         return memory_for(0, directions, {}, spec.data.max_length)
     parameters = sum(prod(shape) for shape in folders[0].backbone().values())
@@ -84,27 +84,15 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
 
 def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """(key, folder) of each checkpoint that is a folder and must hold weights."""
-    named: list[tuple[str, Any]] = [
-        ("model.pretrained", spec.model.pretrained),
-        ("model.finetuned", spec.model.finetuned),
-    ]
-    for key, direction in (("x", spec.x), ("y", spec.y)):
-        if direction is not None and direction.toward != FINETUNED:
-            named.append((f"{key}.toward", direction.toward))
-        if direction is not None:
-            along = enumerate(direction.pca or ())
-            named += [(f"{key}.pca[{place}]", one) for place, one in along]
-    named += [(f"trajectory[{place}]", one) for place, one in enumerate(spec.trajectory)]
-    return ((key, value) for key, value in named if isinstance(value, str))
+    named, _ = sources(spec)
+    for key, value in named.items():
+        if isinstance(value, str) and key != _TOKENIZER:
+            yield key, value
 
 
 def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    yield from _checkpoints(spec)
-    if isinstance(spec.model.tokenizer, str):
-        yield _TOKENIZER, spec.model.tokenizer
-    for name, split in (("train", spec.data.train), ("eval", spec.data.eval)):
-        if split.path is not None:
-            yield f"data.{name}.path", split.path
+    named, files = sources(spec)
+    yield from ((key, value) for key, value in (named | files).items() if isinstance(value, str))
 
 
 def _refuse_outside(key: str, path: Path, roots: Sequence[Path] | None) -> None:
@@ -140,26 +128,14 @@ def _files(key: str, folder: Path) -> list[Path]:
         ) from error
 
 
-def _resolved(spec: JobSpec) -> JobSpec:
-    value = spec.to_json()
+def _resolved(spec: AnyJob) -> AnyJob:
+    def place(key: str, path: str) -> str:
+        return str(_real(key, Path(path)))
 
-    def resolve(key: str, holder: Any, name: Any) -> None:
-        if isinstance(holder[name], str) and holder[name] != FINETUNED:
-            holder[name] = str(_real(key, Path(holder[name])))
+    def checkpoint(key: str, value: Any) -> Any:
+        return place(key, value) if isinstance(value, str) else value
 
-    for name in value["model"]:
-        resolve(f"model.{name}", value["model"], name)
-    for axis in {"x", "y"} & set(value):
-        if "toward" in value[axis]:
-            resolve(f"{axis}.toward", value[axis], "toward")
-        for place in range(len(value[axis].get("pca", ()))):
-            resolve(f"{axis}.pca[{place}]", value[axis]["pca"], place)
-    for split in ("train", "eval"):
-        if "path" in value["data"][split]:
-            resolve(f"data.{split}.path", value["data"][split], "path")
-    for place in range(len(value["trajectory"])):
-        resolve(f"trajectory[{place}]", value["trajectory"], place)
-    return parse_spec(value)
+    return with_sources(spec, checkpoint, place)
 
 
 # --- checkpoints --------------------------------------------------------------------------------
@@ -194,8 +170,8 @@ class _Folder:
 
 
 def _check_tokenizer(spec: JobSpec) -> None:
-    path = spec.model.tokenizer
-    if isinstance(path, str) and not Path(path).is_dir():
+    path = dict(_paths(spec)).get(_TOKENIZER)
+    if path is not None and not Path(path).is_dir():
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
         )
@@ -208,7 +184,8 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     if finetuned is None:
         return
     architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
-    layer_groups.members(spec.layers, [(name,) for name in finetuned.backbone()])
+    if isinstance(spec, LandscapeSpec):
+        layer_groups.members(spec.layers, [(name,) for name in finetuned.backbone()])
     for folder in folders:
         if folder is not finetuned:
             architecture.refuse_other_architecture(

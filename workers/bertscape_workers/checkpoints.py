@@ -21,7 +21,8 @@ from safetensors import safe_open
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.findings import CheckpointFound
-from bertscape.spec import Hub
+from bertscape.spec import Checkpoint, Hub, JobOutput
+from bertscape.spec.checkpoint import plain
 from bertscape_workers.safetensors_headers import (
     CONFIG_FILE,
     FLOATING,
@@ -77,7 +78,7 @@ class CheckpointFiles:
         return digest.hexdigest()
 
 
-def locate(checkpoint: str | Hub, key: str) -> CheckpointFiles:
+def locate(checkpoint: Checkpoint, key: str) -> CheckpointFiles:
     """Find a checkpoint's folder; a hub id is downloaded, or taken from the local cache.
 
     Raises:
@@ -89,11 +90,18 @@ def locate(checkpoint: str | Hub, key: str) -> CheckpointFiles:
     return files
 
 
-def locate_tokenizer(checkpoint: str | Hub, key: str) -> CheckpointFiles:
+def locate_tokenizer(checkpoint: Checkpoint, key: str) -> CheckpointFiles:
     """Find a folder that need hold no weights; a hub id is downloaded, or taken from the cache."""
     if isinstance(checkpoint, Hub):
         folder = _snapshot(checkpoint, key)
         return CheckpointFiles(key, checkpoint.hub, folder, commit=folder.name)
+    if isinstance(checkpoint, JobOutput):
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            key,
+            plain(checkpoint),
+            "a folder or a hub id: a job's output is known to its service alone",
+        )
     if not Path(checkpoint).is_dir():
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, key, checkpoint, "a checkpoint folder", "is not there"
@@ -134,20 +142,24 @@ def _without_bars() -> Iterator[None]:
             enable_progress_bars()
 
 
-def steps(checkpoints: Sequence[str | Hub]) -> tuple[int, ...]:
+def steps(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
     """The step of each checkpoint of a trajectory.
 
     It is the number that ends the folder's name, or the hub revision: 124 for `checkpoint-124`.
     Where any of them has none, all are numbered by their place in the list, from 0.
     """
     names = [
-        (checkpoint.revision or "") if isinstance(checkpoint, Hub) else Path(checkpoint).name
+        Path(checkpoint).name if isinstance(checkpoint, str) else _revision(checkpoint)
         for checkpoint in checkpoints
     ]
     found = [_STEP.search(name) for name in names]
     if all(found):
         return tuple(int(match[1]) for match in found if match)
     return tuple(range(len(checkpoints)))
+
+
+def _revision(checkpoint: Hub | JobOutput) -> str:
+    return (checkpoint.revision if isinstance(checkpoint, Hub) else None) or ""
 
 
 # --- tensors ------------------------------------------------------------------------------------

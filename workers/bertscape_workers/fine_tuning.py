@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import Data, Hub
+from bertscape.spec import Checkpoint, Data
 from bertscape_workers.architecture import refuse_long_inputs
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
 from bertscape_workers.evaluator import takes_token_types
@@ -78,7 +78,7 @@ class FineTuning:
         InvalidInput: a value that no run can have.
     """
 
-    pretrained: str | Hub  # a folder or a hub id: architecture, tokenizer and, unless scratch, θ0
+    pretrained: Checkpoint  # a folder or a hub id: architecture, tokenizer and, unless scratch, θ0
     data: Data
     start: Start = Start.PRETRAINED
     labels: tuple[str, ...] | None = None  # class names in the head's order; default: the data's

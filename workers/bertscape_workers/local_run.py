@@ -6,7 +6,7 @@ from importlib.metadata import version
 import numpy as np
 
 from bertscape.grid import coarse_to_fine
-from bertscape.spec import JobSpec, Limits
+from bertscape.spec import JobSpec, LandscapeSpec, Limits
 from bertscape.surface import Run, Surface, assemble
 from bertscape_workers.admission import admit
 from bertscape_workers.evaluators import evaluator_for
@@ -34,6 +34,8 @@ def run_job(
     Raises:
         InvalidInput: the spec asks for too much, or its inputs are wrong.
     """
+    if not isinstance(spec, LandscapeSpec):
+        raise TypeError(f"a job of kind {spec.kind!r}")
     spec = admit(spec, Limits())
     prepared = prepare(spec, device=device, threads=threads, progress=progress)
     evaluator = evaluator_for(prepared.inputs, device)

@@ -11,7 +11,7 @@ import torch
 
 from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound
 from bertscape.layer_group import LayerGroup
-from bertscape.spec import FINETUNED, Direction, JobSpec
+from bertscape.spec import FINETUNED, Direction, LandscapeSpec
 from bertscape_workers import architecture
 from bertscape_workers.backbone import Config, layout_of, load_config, read_head, skeleton
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
@@ -61,7 +61,7 @@ class JobCheckpoints:
 
 
 def prepare(
-    spec: JobSpec,
+    spec: LandscapeSpec,
     *,
     device: str | None = None,
     threads: int = 1,
@@ -113,7 +113,7 @@ def prepare(
     return Prepared(findings, inputs)
 
 
-def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
+def _found(spec: LandscapeSpec, name: str, split: TokenizedSplit) -> SplitFound:
     return SplitFound(
         source=source_name(getattr(spec.data, name)),
         sha256=split.sha256(),
@@ -129,7 +129,7 @@ def _silent(stage: str, done: int, total: int) -> None:
 # --- checkpoints --------------------------------------------------------------------------------
 
 
-def find_checkpoints(spec: JobSpec) -> JobCheckpoints:
+def find_checkpoints(spec: LandscapeSpec) -> JobCheckpoints:
     """Find every checkpoint that a spec names; hub ids are downloaded.
 
     Raises:
@@ -162,7 +162,7 @@ def _axis(key: str, direction: Direction, finetuned: CheckpointFiles) -> Axis:
     return Axis(key, toward=locate(direction.toward, f"{key}.toward"))
 
 
-def _checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
+def _checked_config(checkpoints: JobCheckpoints, spec: LandscapeSpec) -> Config:
     """The config of θ1, after all others were found to fit it."""
     finetuned = checkpoints.plane.finetuned
     plain = finetuned.config
@@ -192,7 +192,7 @@ def _fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, 
 
 
 def _splits(
-    spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
+    spec: LandscapeSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
 ) -> dict[str, TokenizedSplit]:
     tokenizer = load_tokenizer(checkpoints.tokenizer)
     types = int(config.get("type_vocab_size", 0)) if takes_token_types(skeleton(config)) else 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bertscape.findings import Numbers, TrajectoryFound
-from bertscape.spec import Hub
+from bertscape.spec import Checkpoint
 from bertscape_workers.backbone import Layout, read_backbone
 from bertscape_workers.checkpoints import CheckpointFiles, steps
 from bertscape_workers.evaluator import as_numbers
@@ -18,7 +18,7 @@ _UNDEFINED = (math.nan, math.nan)  # the paper projects onto δ1, from θ0
 
 
 def measure_trajectory(
-    names: Sequence[str | Hub],
+    names: Sequence[Checkpoint],
     checkpoints: Sequence[CheckpointFiles],
     plane: Plane,
     layout: Layout,

@@ -1,0 +1,197 @@
+"""From a file or plain values to a job spec, with a problem for each wrong key."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bertscape.errors import InvalidInput, Problem, ProblemType
+from bertscape.spec.checkpoint import FINETUNED, TAGS
+from bertscape.spec.job import JobSpec
+from bertscape.spec.landscape import LandscapeSpec
+
+AnyJob = TypeVar("AnyJob", bound=JobSpec)
+
+KINDS: Mapping[str, type[JobSpec]] = {
+    "surface": LandscapeSpec,
+    "curve": LandscapeSpec,
+}
+
+
+def parse_spec(value: object) -> JobSpec:
+    """Check a spec given as plain values.
+
+    Raises:
+        InvalidInput: with one problem for each wrong key under `problem.errors`.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, None, value, "a job spec: a mapping of keys"
+        )
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        expected = f"one of {', '.join(KINDS)}"
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, "kind", kind, expected)
+    return _read(value, KINDS[kind])
+
+
+def _read(value: Mapping[str, Any], kind: type[AnyJob]) -> AnyJob:
+    try:
+        return kind.model_validate(dict(value))
+    except ValidationError as error:
+        raise _as_invalid_input(error) from None
+
+
+def load_spec(path: Path) -> JobSpec:
+    """Read a spec from a YAML or JSON file; its relative paths are relative to its folder.
+
+    Raises:
+        InvalidInput: the file is not there, is neither YAML nor JSON, or holds a wrong spec.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, None, str(path), "a readable spec file", f"({error})"
+        ) from error
+    try:
+        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, None, str(path), "YAML or JSON", " ".join(str(error).split())
+        ) from error
+    return absolute(parse_spec(value), path.resolve().parent)
+
+
+def absolute(spec: AnyJob, base: Path) -> AnyJob:
+    """The same spec with every path made absolute against `base`."""
+
+    def place(_: str, path: str) -> str:
+        # resolve() would follow symbolic links; the service does that itself, to check its roots.
+        return str(base / Path(path).expanduser())
+
+    def checkpoint(key: str, value: Any) -> Any:
+        return place(key, value) if isinstance(value, str) else value
+
+    return with_sources(spec, checkpoint, place)
+
+
+def with_sources(
+    spec: AnyJob,
+    checkpoint: Callable[[str, Any], Any],
+    path: Callable[[str, str], str] = lambda _, there: there,
+) -> AnyJob:
+    """The same spec with other sources.
+
+    Args:
+        spec: any job.
+        checkpoint: from a checkpoint's key in the spec, and its plain value, to what is to stand
+            there; of a list of checkpoints it may give a list, which then stands in its place.
+        path: the same for each data file.
+
+    Raises:
+        InvalidInput: what was put there does not do.
+    """
+    value = spec.to_json()
+
+    def in_list(key: str, checkpoints: list[Any]) -> list[Any]:
+        found = [checkpoint(f"{key}[{place}]", one) for place, one in enumerate(checkpoints)]
+        return [item for one in found for item in (one if isinstance(one, list) else [one])]
+
+    model = value["model"]
+    value["model"] = {name: checkpoint(f"model.{name}", one) for name, one in model.items()}
+    for axis in ("x", "y"):
+        direction = value.get(axis, {})
+        if direction.get("toward", FINETUNED) != FINETUNED:
+            direction["toward"] = checkpoint(f"{axis}.toward", direction["toward"])
+        if "pca" in direction:
+            direction["pca"] = in_list(f"{axis}.pca", direction["pca"])
+    for name, split in ((name, value["data"][name]) for name in ("train", "eval")):
+        if "path" in split:
+            split["path"] = path(f"data.{name}.path", split["path"])
+    if "trajectory" in value:
+        value["trajectory"] = in_list("trajectory", value["trajectory"])
+    return _read(value, type(spec))
+
+
+def sources(spec: JobSpec) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every checkpoint (its plain value) and every data file that a spec names, by key."""
+    checkpoints: dict[str, Any] = {}
+    paths: dict[str, str] = {}
+
+    def note(key: str, value: Any) -> Any:
+        checkpoints[key] = value
+        return value
+
+    def note_path(key: str, path: str) -> str:
+        paths[key] = path
+        return path
+
+    with_sources(spec, note, note_path)
+    return checkpoints, paths
+
+
+def _as_invalid_input(error: ValidationError) -> InvalidInput:
+    problems = _without_echoes([_as_problem(details) for details in error.errors()])
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidInput(
+        Problem(
+            first.type,
+            first.detail + more,
+            first.key,
+            first.value,
+            first.expected,
+            errors=tuple(problems) if more else (),
+        )
+    )
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """One problem a key: a union reports one for each of its members."""
+    first: dict[str | None, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.key, problem)
+    return list(first.values())
+
+
+def _as_problem(details: ErrorDetails) -> Problem:
+    context = details.get("ctx", {})
+    # pydantic names the union's member in the path; the user never wrote it.
+    parts = [str(part) for part in details["loc"] if part not in TAGS]
+    key = ".".join([*parts, *([context["key"]] if "key" in context else [])]) or None
+    value = context["value"] if "key" in context else details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            return InvalidInput.of(ProblemType.UNKNOWN_KEY, key, value, "no such key").problem
+        case "missing":
+            expected, value = "this key to be given", None
+        case _:
+            expected = _expected(details)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return InvalidInput.of(ProblemType.INVALID_VALUE, key, value, expected).problem
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "model_type": "a mapping of keys",
+    "model_attributes_type": "a mapping of keys",
+    "tuple_type": "a list",
+    "finite_number": "a finite number",
+}
+
+
+def _expected(details: ErrorDetails) -> str:
+    context = details.get("ctx", {})
+    if "expected" in context:
+        return str(context["expected"])
+    message = details["msg"].removeprefix("Input should be ")
+    return _EXPECTED.get(details["type"], message)
