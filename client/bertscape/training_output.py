@@ -1,0 +1,55 @@
+"""What a fine-tuning left behind: its checkpoints, and how loss and error went on the way."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One moment of a training; None where a number was not measured there."""
+
+    step: int  # of the optimizer
+    epoch: float  # passes over the training split, so far
+    loss: float | None = None  # mean training loss since the entry before that has one, in nats
+    learning_rate: float | None = None
+    eval_loss: float | None = None  # mean cross-entropy on the evaluation split, in nats
+    eval_error: float | None = None  # 1 − accuracy there, in [0, 1]
+    eval_loss_stderr: float | None = None
+    eval_error_stderr: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheckpoint:
+    """One checkpoint of the trajectory."""
+
+    step: int
+    path: str  # of its folder, where the service runs
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOutput:
+    """The output of a `finetune` job, whole or so far."""
+
+    folder: str
+    checkpoints: tuple[KeptCheckpoint, ...]  # in the order of their steps; 0 is θ0
+    labels: tuple[str, ...]  # class names in the head's order
+    log: tuple[LogEntry, ...]  # in the order of their steps
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` reads them back as an equal object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Read plain values.
+
+        Raises:
+            KeyError, TypeError: they are not those of a training's output.
+        """
+        return cls(
+            folder=str(members["folder"]),
+            checkpoints=tuple(KeptCheckpoint(**one) for one in members["checkpoints"]),
+            labels=tuple(members["labels"]),
+            log=tuple(LogEntry(**one) for one in members["log"]),
+        )
