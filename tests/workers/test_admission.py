@@ -15,7 +15,7 @@ from transformers import BertForMaskedLM, DistilBertConfig, PreTrainedConfig, Ro
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Limits
-from bertscape_workers import packed_forward
+from bertscape_workers import packed_attention
 from bertscape_workers.admission import admit, memory_need
 from bertscape_workers.memory import BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
 from bertscape_workers.packed_evaluator import BLOCK_TOKENS
@@ -391,7 +391,7 @@ def test_short_inputs_still_fill_a_block() -> None:
     need = memory_for(0, 2, config, 8).worker - PROCESS
     assert need > 4 * BLOCK_TOKENS["cpu"] * (3 * 384 + 2 * 1536)
     # Stated without torch, so written down twice.
-    assert (BLOCK_TOKENS["cpu"], packed_forward.SCORES) == (BLOCK, SCORES)
+    assert (BLOCK_TOKENS["cpu"], packed_attention.SCORES) == (BLOCK, SCORES)
 
 
 def test_what_does_not_fit_is_refused_with_the_sizes(bert: Inputs) -> None:

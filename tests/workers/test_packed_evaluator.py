@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
-from bertscape_workers import packed_evaluator, packed_forward
+from bertscape_workers import packed_attention, packed_evaluator
 from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
 from bertscape_workers.packed_evaluator import PackedEvaluator
 from bertscape_workers.packed_products import TorchProducts
@@ -104,7 +104,7 @@ def test_many_small_blocks_and_parts_give_the_same(
     inputs: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(packed_evaluator.BLOCK_TOKENS, "cpu", 30)
-    monkeypatch.setattr(packed_forward, "SCORES", 1)
+    monkeypatch.setattr(packed_attention, "SCORES", 1)
     packed, reference = PackedEvaluator(inputs), WatchedReference(inputs)
     for point in [(0.0, 0.0), (1.0, 0.0), (-2.5, 3.0)]:
         assert_right(packed.evaluate(*point), reference, point)

@@ -28,6 +28,7 @@ from bertscape_workers.devices import pick_device
 from bertscape_workers.evaluator import EvaluatorInputs
 from bertscape_workers.memory import KEPT_STATES
 from bertscape_workers.packed_architectures import Encoder, find_encoder
+from bertscape_workers.packed_attention import GroupedAttention
 from bertscape_workers.packed_forward import (
     Embeddings,
     Forward,
@@ -79,7 +80,9 @@ class PackedEvaluator:
         self._parameters = _Parameters(inputs, encoder, words, self._products, limit, where)
         plain_gelu = encoder.activation == "gelu"
         self._forward = Forward(
-            encoder.heads, None if plain_gelu else ACT2FN[encoder.activation], self._products
+            GroupedAttention(encoder.heads),
+            None if plain_gelu else ACT2FN[encoder.activation],
+            self._products,
         )
         self._splits = [
             (split, pack(split, words, position_ids(split, encoder.padding), limit, where))

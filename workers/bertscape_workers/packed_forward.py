@@ -4,25 +4,17 @@ Nothing is padded: hidden states are (rows, H), a row for each token. Of the las
 first token of each example goes on to the head, so that layer computes keys and values for all
 tokens and everything else for the first ones alone.
 
-Letters: R rows of a block, n its examples, H the width, A heads of size D = H / A.
+Letters: R rows of a block, n its examples, H the width.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
+from bertscape_workers.packed_attention import Attention
 from bertscape_workers.packed_products import Activation, Linear, Products
-from bertscape_workers.packed_split import Block, Group
-
-# Keys of each example are filled up to a multiple of this many, with no weight on the filler:
-# softmax over short or crooked rows is several times slower.
-KEYS = 16
-
-# Attention scores that are computed at a time; they and what they come from stay in the cache.
-SCORES = 1 << 20
+from bertscape_workers.packed_split import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +86,18 @@ class UpperPart:
 
 
 class Forward:
-    """Runs blocks through models of one shape. Holds work space, but nothing that a result keeps.
+    """Runs blocks through models of one shape.
 
     Args:
-        heads: A.
+        attention: how the tokens of an example see one another.
         activation: between the feed-forward products; None for GELU by the error function.
         products: how matrices are multiplied.
     """
 
-    def __init__(self, heads: int, activation: Activation | None, products: Products) -> None:
-        self._heads = heads
+    def __init__(
+        self, attention: Attention, activation: Activation | None, products: Products
+    ) -> None:
+        self._attention = attention
         self._activation = activation
         self._products = products
 
@@ -157,79 +151,13 @@ class Forward:
 
     def _attend(self, layer: Layer, hidden: torch.Tensor, block: Block) -> torch.Tensor:
         """The values of each example, mixed by its attention, (R, H)."""
-        width = hidden.shape[1]
-        projected = self._products.linear(hidden, layer.projections)  # (R, 3H)
-        mixed = torch.empty_like(hidden)
-        mixed[block.tokens :] = 0.0  # what memory held there could be slow to compute with
-        shape = (3, self._heads, width // self._heads)
-        for some in _parts(block.groups, self._heads):
-            sentences = (some.examples, some.length)
-            heads = projected[some.rows].view(*sentences, *shape)  # (e, L, 3, A, D)
-            into = mixed[some.rows].view(*sentences, *shape[1:])  # (e, L, A, D)
-            into.copy_(_attention(heads).transpose(1, 2))
-        return mixed
+        return self._attention.mix(self._products.linear(hidden, layer.projections), block)
 
     def _attend_first(
         self, layer: LastLayer, hidden: torch.Tensor, block: Block
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """As `_attend` for the first token of each example, and its hidden state."""
         first = hidden.index_select(0, block.first)  # (n rounded up, H)
-        width = first.shape[1]
         queries = self._products.linear(first, layer.queries)
         projected = self._products.linear(hidden, layer.projections)  # (R, 2H)
-        mixed = torch.zeros_like(first)
-        done = 0
-        for group in block.groups:
-            here = slice(done, done + group.examples)
-            query = queries[here].view(group.examples, self._heads, 1, -1)
-            shape = (group.examples, group.length, 2, self._heads, width // self._heads)
-            keys, values = projected[group.rows].view(shape).permute(2, 0, 3, 1, 4)
-            answer = functional.scaled_dot_product_attention(query, keys, values)  # (e, A, 1, D)
-            mixed[here].view(query.shape).copy_(answer)
-            done += group.examples
-        return mixed, first
-
-
-def _parts(groups: tuple[Group, ...], heads: int) -> Iterator[Group]:
-    """The groups, cut where their scores would be too many."""
-    for group in groups:
-        most = max(1, SCORES // (heads * group.length * _filled(group.length)))
-        for done in range(0, group.examples, most):
-            start = group.start + done * group.length
-            yield Group(start, min(most, group.examples - done), group.length)
-
-
-def _filled(length: int) -> int:
-    return -(-length // KEYS) * KEYS
-
-
-def _attention(heads: torch.Tensor) -> torch.Tensor:
-    """softmax(q kᵀ / √D) v of e examples of one length L.
-
-    Args:
-        heads: queries, keys and values, (e, L, 3, A, D).
-
-    Returns:
-        (e, A, L, D).
-    """
-    examples, length, _, count, size = heads.shape
-    keys = _filled(length)
-    # Batches of matrices must lie evenly in memory, so this copies, with room for the filler.
-    apart = torch.empty((3, examples, count, keys, size), dtype=heads.dtype, device=heads.device)
-    apart[:, :, :, :length].copy_(heads.permute(2, 0, 3, 1, 4))
-    if keys > length:
-        apart[1:, :, :, length:] = 0.0
-    query, key, value = apart.view(3, examples * count, keys, size)
-    scores = query.new_empty((examples * count, length, keys))
-    torch.baddbmm(
-        scores,
-        query[:, :length],
-        key.transpose(1, 2),
-        beta=0,
-        alpha=1 / math.sqrt(size),
-        out=scores,
-    )
-    if keys > length:
-        scores[:, :, length:] = -torch.inf
-    weights = torch.softmax(scores, dim=-1)
-    return torch.bmm(weights, value).view(examples, count, length, size)
+        return self._attention.mix_first(queries, projected, block), first
