@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema, model_serializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, model_serializer
 
 from bertscape.errors import InvalidInput
 from bertscape.grid import DEFAULT_COUNT, DEFAULT_HIGH, DEFAULT_LOW, Axis
@@ -31,6 +31,7 @@ def _axis(value: object) -> object:
 AxisRange = Annotated[
     Axis,
     BeforeValidator(_axis),
+    PlainSerializer(lambda axis: [axis.low, axis.high, axis.count]),
     WithJsonSchema(
         {"type": "array", "prefixItems": [{"type": "number"}] * 2 + [{"type": "integer"}]}
     ),

@@ -15,6 +15,7 @@ from bertscape.spec.job import JobSpec
 from bertscape.spec.landscape import LandscapeSpec
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 KINDS: Mapping[str, type[JobSpec]] = {
     "surface": LandscapeSpec,
@@ -36,12 +37,17 @@ def parse_spec(value: object) -> JobSpec:
     if not isinstance(kind, str) or kind not in KINDS:
         expected = f"one of {', '.join(KINDS)}"
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "kind", kind, expected)
-    return _read(value, KINDS[kind])
+    return checked(value, KINDS[kind])
 
 
-def _read(value: Mapping[str, Any], kind: type[AnyJob]) -> AnyJob:
+def checked(value: Mapping[str, Any], model: type[AnyModel]) -> AnyModel:
+    """An object of that model from its plain values.
+
+    Raises:
+        InvalidInput: with one problem for each wrong key under `problem.errors`.
+    """
     try:
-        return kind.model_validate(dict(value))
+        return model.model_validate(dict(value))
     except ValidationError as error:
         raise _as_invalid_input(error) from None
 
@@ -52,6 +58,15 @@ def load_spec(path: Path) -> JobSpec:
     Raises:
         InvalidInput: the file is not there, is neither YAML nor JSON, or holds a wrong spec.
     """
+    return absolute(parse_spec(plain_values(path)), path.resolve().parent)
+
+
+def plain_values(path: Path) -> object:
+    """What a YAML or JSON file holds.
+
+    Raises:
+        InvalidInput: the file is not there, or is neither YAML nor JSON.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -59,25 +74,30 @@ def load_spec(path: Path) -> JobSpec:
             ProblemType.PATH_NOT_FOUND, None, str(path), "a readable spec file", f"({error})"
         ) from error
     try:
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        value: object = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, None, str(path), "YAML or JSON", " ".join(str(error).split())
         ) from error
-    return absolute(parse_spec(value), path.resolve().parent)
+    return value
 
 
 def absolute(spec: AnyJob, base: Path) -> AnyJob:
     """The same spec with every path made absolute against `base`."""
 
     def place(_: str, path: str) -> str:
-        # resolve() would follow symbolic links; the service does that itself, to check its roots.
-        return str(base / Path(path).expanduser())
+        return absolute_path(path, base)
 
     def checkpoint(key: str, value: Any) -> Any:
         return place(key, value) if isinstance(value, str) else value
 
     return with_sources(spec, checkpoint, place)
+
+
+def absolute_path(path: str, base: Path) -> str:
+    """That path against `base`."""
+    # resolve() would follow symbolic links; the service does that itself, to check its roots.
+    return str(base / Path(path).expanduser())
 
 
 def with_sources(
@@ -115,7 +135,7 @@ def with_sources(
             split["path"] = path(f"data.{name}.path", split["path"])
     if "trajectory" in value:
         value["trajectory"] = in_list("trajectory", value["trajectory"])
-    return _read(value, type(spec))
+    return checked(value, type(spec))
 
 
 def sources(spec: JobSpec) -> tuple[dict[str, Any], dict[str, str]]:
