@@ -77,11 +77,11 @@ class TrajectoryFound(_Found):
 
 
 class GroupFound(_Found):
-    """The layer group that alone moves, and how long the plane's directions are in it."""
+    """A layer group that alone moves, and how long the directions are in it."""
 
     layers: tuple[int, int] | None  # half-open range, from 0; None of the embeddings, the pooler
     x_norm: float  # ‖δ1ᴳ‖, beside `delta1_norm` of the whole δ1
-    y_norm: float | None  # ‖δ2ᴳ‖ of the rescaled δ2; None on a curve
+    y_norm: float | None  # ‖δ2ᴳ‖ of the rescaled δ2; None on a curve and of a rollback
 
 
 class Pins(_Found):
@@ -114,6 +114,7 @@ class Findings(Pins):
     group: GroupFound | None = None  # where not all layers move
     # By axis, of each principal component: the share of its trajectory's variance along it.
     explained_variance: dict[str, float] | None = None
+    groups: tuple[GroupFound, ...] | None = None  # of a rollback, in the job's order
 
 
 class TrainingFindings(Pins):

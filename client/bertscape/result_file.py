@@ -6,21 +6,31 @@ bytes, so that a full disk is an ordinary `OSError` and the published name never
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bertscape.errors import InvalidInput, Problem, ProblemType, SurfaceFileError, shortened
+from bertscape.errors import (
+    InvalidInput,
+    MissingExtra,
+    Problem,
+    ProblemType,
+    SurfaceFileError,
+    shortened,
+)
 from bertscape.findings import Findings
 from bertscape.spec import JobSpec, parse_spec
 from bertscape.surface import Attempt, Run
+
+if TYPE_CHECKING:
+    import xarray
 
 FORMATS = {
     "surface": "bertscape surface",
@@ -153,6 +163,22 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         "self_checks_failed": sum(check.passed is False for check in findings.self_checks),
         "findings": as_json(found),
     }
+
+
+def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "xarray.Dataset":
+    """What `xarray.open_dataset(path, engine="h5netcdf")` reads from a file of these datasets.
+
+    Raises:
+        MissingExtra: the package xarray is not installed.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        detail = "a labelled dataset needs xarray: pip install xarray h5netcdf"
+        raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail)) from error
+    variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in datasets}
+    scales = [d.name for d in datasets if d.dimensions == (d.name,)]
+    return xarray.Dataset(variables, attrs=attributes).set_coords(scales)
 
 
 def described(description: str, units: str) -> dict[str, str]:

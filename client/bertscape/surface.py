@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.findings import NUMBERS, Findings, SelfCheck, TrajectoryFound
-from bertscape.grid import tiles
-from bertscape.spec import LandscapeSpec
+from bertscape.spec import JobSpec, LandscapeSpec
 
 if TYPE_CHECKING:  # both are optional extras of the client
     import xarray
@@ -162,20 +161,38 @@ def assemble(
     Returns:
         The surface; points of tiles that are not done are NaN, with `evaluated` 0.
     """
-    grid = spec.points
-    numbers = np.full((len(NUMBERS), grid.size), np.nan)
-    evaluated = np.zeros(grid.size, dtype=np.uint8)
-    order = tiles(grid, tile_points)
-    for index, values in done:
-        points = list(order[index].points)
-        if values.shape != (len(points), len(NUMBERS)):
-            raise ValueError(f"tile {index}: shape {values.shape}, expected {(len(points), 8)}")
-        numbers[:, points] = values.T
-        evaluated[points] = 1
+    numbers, evaluated = gather(spec, tile_points, done)
+    shape = spec.points.shape
     return Surface(
         spec=spec,
         findings=findings,
-        numbers=numbers.reshape(len(NUMBERS), *grid.shape),
-        evaluated=evaluated.reshape(grid.shape),
+        numbers=numbers.reshape(len(NUMBERS), *shape),
+        evaluated=evaluated.reshape(shape),
         run=dataclasses.replace(run, tile_points=tile_points),
     )
+
+
+def gather(
+    spec: JobSpec, tile_points: int, done: Iterable[tuple[int, NDArray[np.float64]]]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Put the numbers of the tiles that are done where their points are.
+
+    Args:
+        spec: a job of any kind.
+        tile_points: as of `assemble`.
+        done: (tile index, numbers of shape (points of the tile, those of a point)).
+
+    Returns:
+        (numbers by point, NaN where there are none; 1 for each point that was evaluated).
+    """
+    width = len(spec.number_names)
+    numbers = np.full((width, spec.point_count), np.nan)
+    evaluated = np.zeros(spec.point_count, dtype=np.uint8)
+    order = spec.tiles(tile_points)
+    for index, values in done:
+        points = list(order[index].points)
+        if values.shape != (len(points), width):
+            raise ValueError(f"tile {index}: shape {values.shape}, not {(len(points), width)}")
+        numbers[:, points] = values.T
+        evaluated[points] = 1
+    return numbers, evaluated

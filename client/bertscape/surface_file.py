@@ -5,7 +5,6 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from bertscape.errors import MissingExtra, Problem, ProblemType
 from bertscape.findings import NUMBERS, TrajectoryFound
 from bertscape.publish import publishing
 from bertscape.result_file import (
@@ -17,6 +16,7 @@ from bertscape.result_file import (
     described_number,
     image,
     in_memory,
+    labelled,
     reading,
     root_attributes,
     write_group,
@@ -64,16 +64,7 @@ def to_xarray(surface: Surface) -> "xarray.Dataset":
     Raises:
         MissingExtra: the package xarray is not installed.
     """
-    try:
-        import xarray
-    except ImportError as error:
-        detail = "a labelled dataset needs xarray: pip install xarray h5netcdf"
-        raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail)) from error
-    datasets = _root_datasets(surface)
-    variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in datasets}
-    coordinates = [name for name in ("alpha", "beta") if name in variables]
-    dataset = xarray.Dataset(variables, attrs=_root_attributes(surface))
-    return dataset.set_coords(coordinates)
+    return labelled(_root_datasets(surface), _root_attributes(surface))
 
 
 def read_surface(source: str | Path | IO[bytes]) -> Surface:
