@@ -16,6 +16,7 @@ from bertscape.readings import (
     OptimumLength,
     Overfitting,
     Readings,
+    ShownCheckpoint,
     measure,
 )
 from bertscape.readings.consistency import DEFAULT_FRACTION
@@ -97,6 +98,8 @@ def _rows(readings: Readings) -> Iterator[_Row]:
     if readings.directions is not None:
         factor = f"areas on the plane: {readings.directions.area_factor:.3f} of the picture's"
         yield ("cosine of δ1 and δ2", _number(readings.directions.cosine), "", factor)
+    for checkpoint in readings.checkpoints:
+        yield _checkpoint(checkpoint)
 
 
 def _area(found: OptimumArea) -> Iterator[_Row]:
@@ -152,6 +155,12 @@ def _overfitting(found: Overfitting) -> Iterator[_Row]:
     label = "after the minimum of training loss"
     yield _row(f"{label}: evaluation loss (nat)", found.last.eval_loss, steps)
     yield _row(f"{label}: generalization error", found.last.eval_error, steps)
+
+
+def _checkpoint(found: ShownCheckpoint) -> _Row:
+    shown = _number(found.least_squares.value)
+    remark = f"the surface shows {shown} at its nearest place, {_number(found.residual)} ‖δ1‖ away"
+    return _row(f"training loss of checkpoint {found.step} (nat)", found.true, remark)
 
 
 def _row(label: str, found: Estimate, remark: str = "") -> _Row:

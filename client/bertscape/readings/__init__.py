@@ -13,6 +13,7 @@ from bertscape.readings.end_point import EndPoint, end_point
 from bertscape.readings.estimate import Estimate
 from bertscape.readings.flatness import CircleRise, circle_rise, circle_rises
 from bertscape.readings.overfitting import Change, Overfitting, overfitting
+from bertscape.readings.shown import Shown, ShownCheckpoint, shown_checkpoints
 from bertscape.readings.width import (
     OptimumArea,
     OptimumLength,
@@ -36,6 +37,8 @@ __all__ = [
     "OptimumLength",
     "Overfitting",
     "Readings",
+    "Shown",
+    "ShownCheckpoint",
     "basin_width",
     "circle_rise",
     "circle_rises",
@@ -49,4 +52,5 @@ __all__ = [
     "optimum_length",
     "optimum_lengths",
     "overfitting",
+    "shown_checkpoints",
 ]

@@ -12,6 +12,7 @@ from bertscape.readings.directions import Directions, directions
 from bertscape.readings.end_point import EndPoint, end_point
 from bertscape.readings.flatness import DEFAULT_RADII, CircleRise, circle_rises
 from bertscape.readings.overfitting import Overfitting, overfitting
+from bertscape.readings.shown import ShownCheckpoint, shown_checkpoints
 from bertscape.readings.width import (
     DEFAULT_THRESHOLDS,
     OptimumArea,
@@ -34,6 +35,7 @@ class Readings:
     consistency: Consistency
     overfitting: Overfitting | None  # None without a trajectory
     directions: Directions | None  # None of a curve
+    checkpoints: tuple[ShownCheckpoint, ...]  # of the trajectory: training loss, true and shown
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN and infinity are strings, as in all of bertscape's JSON."""
@@ -69,6 +71,7 @@ def measure(
         consistency=consistency(surface, fraction),
         overfitting=overfitting(surface),
         directions=directions(surface),
+        checkpoints=shown_checkpoints(surface),
     )
 
 
