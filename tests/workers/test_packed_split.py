@@ -11,6 +11,7 @@ from bertscape_workers.packed_split import ROWS, Block, Group, pack, position_id
 from bertscape_workers.splits import TokenizedSplit
 
 PADDING = 1
+CPU = torch.device("cpu")
 
 
 def make_split(lengths: list[int], seed: int = 0, types: bool = True) -> TokenizedSplit:
@@ -29,7 +30,7 @@ LENGTHS = [7, 3, 12, 3, 7, 40, 5, 3]
 
 def packed(split: TokenizedSplit, limit: int) -> tuple[Block, ...]:
     positions = position_ids(split, None)
-    return pack(split, used_words([split]), positions, limit, torch.device("cpu"))
+    return pack(split, used_words([split]), positions, limit, CPU)
 
 
 @pytest.mark.parametrize("limit", [1, 10, 24, 1000])
@@ -87,3 +88,16 @@ def test_positions_after_the_padding_are_those_of_roberta() -> None:
         )[0].tolist()
     ]
     assert position_ids(split, PADDING).tolist() == expected
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_a_block_is_filled_up_as_asked_and_bounds_its_examples(rows: int) -> None:
+    split = make_split(LENGTHS)
+    blocks = pack(split, used_words([split]), position_ids(split, None), 24, CPU, rows)
+    for block in blocks:
+        assert (len(block.words) % rows, len(block.first) % rows) == (0, 0)
+        assert len(block.words) - block.tokens < rows
+        assert block.bounds.dtype == torch.int32
+        lengths = split.lengths[block.examples.numpy()]
+        assert block.bounds.tolist() == [0, *np.cumsum(lengths).tolist()]
+        assert block.bounds[-1] == block.tokens

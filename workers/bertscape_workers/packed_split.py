@@ -46,6 +46,7 @@ class Block:
     positions: torch.Tensor  # (R,) int64: rows of the position embeddings
     types: torch.Tensor  # (R,) int64: rows of the token-type embeddings
     first: torch.Tensor  # (n, rounded up) int64: the row of each example's first token
+    bounds: torch.Tensor  # (n + 1,) int32: the same row, and at the end `tokens`
 
 
 def used_words(splits: Sequence[TokenizedSplit]) -> Ints:
@@ -71,7 +72,12 @@ def position_ids(split: TokenizedSplit, padding: int | None) -> Ints:
 
 
 def pack(
-    split: TokenizedSplit, words: Ints, positions: Ints, limit: int, device: torch.device
+    split: TokenizedSplit,
+    words: Ints,
+    positions: Ints,
+    limit: int,
+    device: torch.device,
+    rows: int = ROWS,
 ) -> tuple[Block, ...]:
     """Cut a split into blocks, shortest examples first.
 
@@ -81,12 +87,13 @@ def pack(
         positions: of each token, (T,).
         limit: tokens in a block; a longer example is a block by itself.
         device: where the blocks lie.
+        rows: blocks are filled up to a multiple of this many.
     """
-    rows = np.searchsorted(words, split.tokens)
-    types = np.zeros_like(rows) if split.token_types is None else split.token_types
-    columns = (rows, positions, types)
+    found = np.searchsorted(words, split.tokens)
+    types = np.zeros_like(found) if split.token_types is None else split.token_types
+    columns = (found, positions, types)
     return tuple(
-        _block(split, examples, columns, device)
+        _block(split, examples, columns, device, rows)
         for examples in _cut(split.by_length, split.lengths, limit)
     )
 
@@ -107,6 +114,7 @@ def _block(
     examples: Ints,
     columns: tuple[NDArray[np.integer], ...],
     device: torch.device,
+    rows: int,
 ) -> Block:
     lengths = split.lengths[examples].astype(np.int64)
     ends = np.cumsum(lengths)
@@ -115,7 +123,7 @@ def _block(
     places = np.arange(count) + np.repeat(split.starts[examples] - (ends - lengths), lengths)
 
     def column(values: NDArray[np.integer]) -> torch.Tensor:
-        filled = np.zeros(-(-len(values) // ROWS) * ROWS, dtype=np.int64)
+        filled = np.zeros(-(-len(values) // rows) * rows, dtype=np.int64)
         filled[: len(values)] = values
         return torch.from_numpy(filled).to(device)
 
@@ -128,6 +136,7 @@ def _block(
         positions=positions,
         types=types,
         first=column(ends - lengths),
+        bounds=torch.tensor([0, *ends.tolist()], dtype=torch.int32).to(device),
     )
 
 
