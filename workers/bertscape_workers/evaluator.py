@@ -23,7 +23,7 @@ from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import Config, Layout, Vector, attach, build_model
 from bertscape_workers.devices import pick_device
 from bertscape_workers.splits import TokenizedSplit
-from bertscape_workers.statistics import error_rate, mean_loss
+from bertscape_workers.statistics import Outcomes, point_numbers
 
 # Examples in one batch. Fixed, and cut from the whole split, so that a point's value depends on
 # nothing but the point.
@@ -37,7 +37,7 @@ class EvaluatorInputs:
     config: Config  # of θ1's model
     layout: Layout
     origin: Vector  # (layout.size,): θ where α = β = 0
-    x: Vector  # (layout.size,)
+    x: Vector | None  # (layout.size,); None where no plane is asked for, but backbones alone
     y: Vector | None  # (layout.size,); None on a curve
     head: Mapping[str, NDArray[Any]]  # θ1's, by name in the model's state dict; it never moves
     train: TokenizedSplit
@@ -54,8 +54,8 @@ class ReferenceEvaluator:
     def __init__(self, inputs: EvaluatorInputs, device: str | None = None) -> None:
         self._inputs = inputs
         self._device = torch.device(device or pick_device())
-        self._origin, self._x = self._tensor(inputs.origin), self._tensor(inputs.x)
-        self._y = None if inputs.y is None else self._tensor(inputs.y)
+        self._origin = self._tensor(inputs.origin)
+        self._x, self._y = (None if d is None else self._tensor(d) for d in (inputs.x, inputs.y))
         # torch aligns its own memory to 64 bytes, and the layout keeps each tensor at that.
         self._flat = torch.zeros(inputs.layout.size, dtype=torch.float32, device=self._device)
         model: torch.nn.Module = build_model(inputs.config)
@@ -75,15 +75,20 @@ class ReferenceEvaluator:
             [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
             counts as wrong.
         """
-        torch.add(self._origin, self._x, alpha=alpha, out=self._flat)
-        if self._y is not None:
-            self._flat.add_(self._y, alpha=beta)
-        return self._measure()
+        self._flat.copy_(self._origin)
+        for direction, factor in ((self._x, alpha), (self._y, beta)):
+            if direction is not None:
+                self._flat.add_(direction, alpha=factor)
+        return point_numbers(*self._outcomes())
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""
+        return point_numbers(*self.outcomes(backbone))
+
+    def outcomes(self, backbone: Vector) -> tuple[Outcomes, Outcomes]:
+        """What any backbone with θ1's head makes of each example of (train, eval)."""
         self._flat.copy_(self._tensor(backbone))
-        return self._measure()
+        return self._outcomes()
 
     def _tensor(self, vector: Vector) -> torch.Tensor:
         with warnings.catch_warnings():
@@ -91,17 +96,11 @@ class ReferenceEvaluator:
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             return torch.from_numpy(vector).to(self._device)
 
-    def _measure(self) -> NDArray[np.float64]:
-        train_loss, train_error = self._split_numbers(self._inputs.train)
-        eval_loss, eval_error = self._split_numbers(self._inputs.eval)
-        pairs = (train_loss, train_error, eval_loss, eval_error)
-        return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
+    def _outcomes(self) -> tuple[Outcomes, Outcomes]:
+        return self._split_outcomes(self._inputs.train), self._split_outcomes(self._inputs.eval)
 
-    def _split_numbers(
-        self, split: TokenizedSplit
-    ) -> tuple[tuple[float, float], tuple[float, float]]:
-        """((J, its standard error), (error rate, its standard error))."""
-        losses = np.empty(len(split), dtype=np.float64)  # in the file's order
+    def _split_outcomes(self, split: TokenizedSplit) -> Outcomes:
+        losses = np.empty(len(split), dtype=np.float64)
         wrong = np.empty(len(split), dtype=np.bool_)
         for examples, batch in self._batches(split):
             logits = self._logits(batch)
@@ -110,7 +109,7 @@ class ReferenceEvaluator:
             losses[examples] = -log_probabilities.gather(1, labels[:, None])[:, 0].numpy()
             right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
             wrong[examples] = ~right.numpy()
-        return mean_loss(losses), error_rate(wrong)
+        return Outcomes(losses, wrong)
 
     def _logits(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         with torch.inference_mode():

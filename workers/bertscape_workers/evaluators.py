@@ -12,6 +12,7 @@ from bertscape_workers.devices import pick_device
 from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
 from bertscape_workers.packed_architectures import find_encoder
 from bertscape_workers.packed_evaluator import PackedEvaluator
+from bertscape_workers.statistics import Outcomes
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ class Evaluator(Protocol):
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (8,)."""
+
+    def outcomes(self, backbone: Vector) -> tuple[Outcomes, Outcomes]:
+        """What any backbone makes of each example of (train, eval)."""
 
 
 def evaluator_for(inputs: EvaluatorInputs, device: str | None = None) -> Evaluator:

@@ -42,7 +42,7 @@ from bertscape_workers.packed_forward import (
 from bertscape_workers.packed_products import Linear, Products, products_for
 from bertscape_workers.packed_split import Block, pack, position_ids, used_words
 from bertscape_workers.splits import TokenizedSplit
-from bertscape_workers.statistics import error_rate, mean_loss
+from bertscape_workers.statistics import Outcomes, point_numbers
 
 # Tokens of a block, by kind of device. A CPU's block and a layer's matrices share its cache; a
 # GPU's block keeps all of it busy. Chosen by measurement, and never by a worker: sums, and so the
@@ -93,8 +93,10 @@ class PackedEvaluator:
         self._kept: list[list[torch.Tensor]] | None = None  # the states above the prefix
         self._device = where
         self._origin = _tensor(inputs.origin, where)
-        self._x = _tensor(inputs.x, where)
-        self._y = None if inputs.y is None else _tensor(inputs.y, where)
+        self._x, self._y = (
+            None if direction is None else _tensor(direction, where)
+            for direction in (inputs.x, inputs.y)
+        )
 
     def evaluate(self, alpha: float, beta: float) -> NDArray[np.float64]:
         """The numbers at (α, β).
@@ -108,22 +110,25 @@ class PackedEvaluator:
             [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
             counts as wrong.
         """
-        terms = [(self._x, alpha)]
-        if self._y is not None:
-            terms.append((self._y, beta))
+        axes = ((self._x, alpha), (self._y, beta))
+        terms = [(direction, factor) for direction, factor in axes if direction is not None]
         with torch.inference_mode(), self._products.in_use():
             kept = self._states_above_the_prefix()
             self._parameters.move_to(self._origin, terms, self._group)
-            return self._measure(self._prefix or 0, kept or self._states(0))
+            return point_numbers(*self._outcomes(self._prefix or 0, kept or self._states(0)))
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""
+        return point_numbers(*self.outcomes(backbone))
+
+    def outcomes(self, backbone: Vector) -> tuple[Outcomes, Outcomes]:
+        """What any backbone with θ1's head makes of each example of (train, eval)."""
         # What was kept for the plane makes room for this backbone's own copy.
         self._kept = None
         self._parameters.forget()
         with torch.inference_mode(), self._products.in_use():
             self._parameters.move_to(_tensor(backbone, self._device), ())
-            return self._measure(0, self._states(0))
+            return self._outcomes(0, self._states(0))
 
     def _kept_layers(self, encoder: Encoder) -> int | None:
         """How many of the lowest layers are run once for all points; None: not even embeddings."""
@@ -151,20 +156,18 @@ class PackedEvaluator:
         model = self._parameters.below(layer)
         return [map(partial(self._forward.states, model), blocks) for _, blocks in self._splits]
 
-    def _measure(self, layer: int, states: Sequence[States]) -> NDArray[np.float64]:
-        """The numbers, from the states that enter a layer."""
+    def _outcomes(self, layer: int, states: Sequence[States]) -> tuple[Outcomes, Outcomes]:
+        """Of both splits, from the states that enter a layer."""
         model = self._parameters.above(layer)
-        results = [
-            self._split_numbers(model, *split, entering)
+        train, evaluation = (
+            self._split_outcomes(model, *split, entering)
             for split, entering in zip(self._splits, states, strict=True)
-        ]
-        pairs = [pair for both in results for pair in both]
-        return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
+        )
+        return train, evaluation
 
-    def _split_numbers(
+    def _split_outcomes(
         self, model: UpperPart, split: TokenizedSplit, blocks: Sequence[Block], states: States
-    ) -> tuple[tuple[float, float], tuple[float, float]]:
-        """((J, its standard error), (error rate, its standard error))."""
+    ) -> Outcomes:
         classes = len(model.head.output.bias)
         logits = torch.empty((len(split), classes), dtype=torch.float64)  # in the file's order
         for block, entering in zip(blocks, states, strict=True):
@@ -173,7 +176,7 @@ class PackedEvaluator:
         labels = torch.from_numpy(split.labels)
         losses = -torch.log_softmax(logits, dim=-1).gather(1, labels[:, None])[:, 0]  # (n,)
         right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
-        return mean_loss(losses.numpy()), error_rate((~right).numpy())
+        return Outcomes(losses.numpy(), (~right).numpy())
 
 
 @cache

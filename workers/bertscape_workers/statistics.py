@@ -1,7 +1,27 @@
 """From per-example losses and predictions to the numbers of one split."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a model makes of each example of a split, in the file's order."""
+
+    losses: NDArray[np.float64]  # (n,): cross-entropies in nats, NaN and infinity unaltered
+    wrong: NDArray[np.bool_]  # (n,): whether the prediction is wrong
+
+
+def point_numbers(train: Outcomes, evaluation: Outcomes) -> NDArray[np.float64]:
+    """The numbers of a point, (8,) float64 in the order of `bertscape.findings.NUMBERS`."""
+    pairs = [
+        pair
+        for one in (train, evaluation)
+        for pair in (mean_loss(one.losses), error_rate(one.wrong))
+    ]
+    return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
 
 
 def mean_loss(losses: NDArray[np.float64]) -> tuple[float, float]:
