@@ -1,5 +1,6 @@
 """What a fine-tuning left behind: its checkpoints, and how loss and error went on the way."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -17,6 +18,20 @@ class LogEntry:
     eval_error: float | None = None  # 1 − accuracy there, in [0, 1]
     eval_loss_stderr: float | None = None
     eval_error_stderr: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers there are, NaN and infinity as strings; `from_json` reads them back."""
+        return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Read plain values.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are not those of an entry.
+        """
+        numbers = {name: float(value) for name, value in members.items()}
+        return cls(**{**numbers, "step": int(members["step"])})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +52,27 @@ class TrainingOutput:
     log: tuple[LogEntry, ...]  # in the order of their steps
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them back as an equal object."""
-        return asdict(self)
+        """Plain JSON values, NaN and infinity as strings; `from_json` reads them back."""
+        return {**asdict(self), "log": [one.to_json() for one in self.log]}
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
         """Read plain values.
 
         Raises:
-            KeyError, TypeError: they are not those of a training's output.
+            KeyError, TypeError, ValueError: they are not those of a training's output.
         """
         return cls(
             folder=str(members["folder"]),
             checkpoints=tuple(KeptCheckpoint(**one) for one in members["checkpoints"]),
             labels=tuple(members["labels"]),
-            log=tuple(LogEntry(**one) for one in members["log"]),
+            log=tuple(LogEntry.from_json(one) for one in members["log"]),
         )
+
+
+_NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+def _plain(value: float) -> float | str:
+    """As JSON has it, which holds no number that is not finite."""
+    return value if math.isfinite(value) else _NAMES.get(value, "NaN")

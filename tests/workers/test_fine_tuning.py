@@ -216,9 +216,10 @@ def test_progress_counts_the_steps_and_nothing_is_printed(
     ("key", "value"),
     [
         ("start", "random"), ("schedule", "none"),
-        ("epochs", 0), ("max_steps", 0), ("batch_size", 0), ("learning_rate", float("nan")),
+        ("epochs", -1), ("max_steps", 0), ("batch_size", 0), ("learning_rate", float("nan")),
         ("learning_rate", 0.0), ("warmup", 1.0), ("weight_decay", -1.0), ("seed", -1),
-        ("threads", 0), ("labels", ("one", "one")), ("labels", ("one",)),
+        ("threads", 0), ("keep", 0), ("keep", "step"), ("precision", "fp16"),
+        ("labels", ("one", "one")), ("labels", ("one",)),
     ],
 )  # fmt: skip
 def test_impossible_settings_are_named(settings: FineTuning, key: str, value: object) -> None:
@@ -230,7 +231,7 @@ def test_impossible_settings_are_named(settings: FineTuning, key: str, value: ob
 
 def test_output_with_checkpoints_is_refused(run: FineTuned, settings: FineTuning) -> None:
     with pytest.raises(InvalidInput, match="checkpoint-0"):
-        finetune(settings, run.output)
+        finetune(settings, run.folder)
 
 
 def test_label_that_training_never_showed_is_named(settings: FineTuning, tmp_path: Path) -> None:

@@ -63,14 +63,15 @@ class CheckpointFiles:
         """The plain values of `config.json`."""
         return read_json(self.folder / CONFIG_FILE, self.key)
 
-    def found(self) -> CheckpointFound:
-        """What pins this checkpoint, read from its files."""
-        return CheckpointFound(source=self.source, sha256=self._sha256(), commit=self.commit)
+    def found(self, *, weights: bool = True) -> CheckpointFound:
+        """What pins this checkpoint, read from its files; of an architecture its config alone."""
+        sha256 = self._sha256(weight_files(self.folder, self.key) if weights else ())
+        return CheckpointFound(source=self.source, sha256=sha256, commit=self.commit)
 
-    def _sha256(self) -> str:
+    def _sha256(self, weights: Sequence[Path]) -> str:
         """Of `config.json` and the safetensors files, each with its name and size before it."""
         digest = hashlib.sha256()
-        for path in (self.folder / CONFIG_FILE, *weight_files(self.folder, self.key)):
+        for path in (self.folder / CONFIG_FILE, *weights):
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as stream:
                 while block := stream.read(_BLOCK):

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
 
 
+def _count(text: str) -> int:
+    """A whole number, 0 or more, given as an option's value."""
+    if not text.isascii() or not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return int(text)
+
+
+def _keep(text: str) -> str | int:
+    """Each epoch, or each so many steps."""
+    return text if text == "epoch" else _positive(text)
+
+
 def _positive(text: str) -> int:
     """A whole number above 0, given as an option's value."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
@@ -102,6 +114,7 @@ def _add_model_arguments(parser: ArgumentParser) -> None:
     source.add_argument("--pretrained", type=Path, help="a checkpoint folder")
     source.add_argument("--hub", help="a checkpoint on the hub, by its id")
     model.add_argument("--revision", help="of the hub id: a branch, a tag or a commit")
+    model.add_argument("--tokenizer", type=Path, help="a tokenizer's folder; default: beside it")
     model.add_argument(
         "--start",
         choices=("pretrained", "scratch"),
@@ -130,7 +143,9 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
 
 def _add_training_arguments(parser: ArgumentParser) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=_positive, default=3, help="default 3")
+    training.add_argument(
+        "--epochs", type=_count, default=3, help="default 3; 0 stores checkpoint-0 alone"
+    )
     training.add_argument("--max-steps", type=_positive, help="optimizer steps; overrides --epochs")
     training.add_argument("--batch-size", type=_positive, default=32, help="default 32")
     training.add_argument("--learning-rate", type=float, default=2e-5, help="peak (default 2e-5)")
@@ -140,17 +155,24 @@ def _add_training_arguments(parser: ArgumentParser) -> None:
         "--schedule", choices=("linear", "cosine", "constant"), default="linear", help="after it"
     )
     training.add_argument("--seed", type=int, default=0, help="default 0")
+    training.add_argument(
+        "--keep", type=_keep, default="epoch", help="a checkpoint each epoch, or each N steps"
+    )
+    training.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU"
+    )
     training.add_argument("--threads", type=_positive, help="CPU threads")
 
 
 def _finetune(options: Namespace) -> int:
     data = _data(options)  # before torch is imported: a wrong option is then told at once
 
-    from bertscape_workers.fine_tuning import FineTuning, Schedule, Start, finetune
+    from bertscape_workers.fine_tuning import FineTuning, Precision, Schedule, Start, finetune
 
     settings = FineTuning(
         pretrained=_pretrained(options),
         data=data,
+        tokenizer=_folder(options.tokenizer),
         start=Start(options.start),
         labels=None if options.labels is None else tuple(options.labels),
         epochs=options.epochs,
@@ -161,6 +183,8 @@ def _finetune(options: Namespace) -> int:
         weight_decay=options.weight_decay,
         schedule=Schedule(options.schedule),
         seed=options.seed,
+        keep=options.keep,
+        precision=Precision(options.precision),
         threads=options.threads,
     )
     stages = StageProgress()
@@ -174,7 +198,7 @@ def _finetune(options: Namespace) -> int:
         stages.close()
     if options.json:
         summary = {
-            "output": str(result.output),
+            "output": str(result.folder),
             "checkpoints": [str(path) for path in result.checkpoints],
             "labels": list(result.labels),
             "eval_accuracy": result.eval_accuracy,
@@ -183,7 +207,7 @@ def _finetune(options: Namespace) -> int:
         write_json(summary)
     else:
         write_line(
-            f"{result.output}: {len(result.checkpoints)} checkpoints, "
+            f"{result.folder}: {len(result.checkpoints)} checkpoints, "
             f"dev accuracy {result.eval_accuracy:.4f}"
         )
     return DONE
@@ -196,7 +220,11 @@ def _pretrained(options: Namespace) -> str | Hub:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, "--revision", options.revision, "it beside --hub only"
         )
-    return str(options.pretrained.expanduser().absolute())
+    return str(_folder(options.pretrained))
+
+
+def _folder(path: Path | None) -> str | None:
+    return None if path is None else str(path.expanduser().absolute())
 
 
 def _data(options: Namespace) -> Data:

@@ -1,66 +1,75 @@
 """Fine-tuning with the Hugging Face `Trainer`, into a folder that is itself a trajectory.
 
 `checkpoint-0` holds θ0 as the run began: the pre-trained backbone, completed where it lacked its
-pooler, or a random one. Then follows one `checkpoint-<step>` for each epoch. Each is a complete
-sequence-classification checkpoint in safetensors, with its tokenizer beside it. Runs that are to
-share θ0 start from one `checkpoint-0`: its backbone is taken over bit for bit, the head is always
-drawn anew from the seed.
+pooler, or a random one. Then follows one `checkpoint-<step>` for each epoch, or for every so many
+steps. Each is a complete sequence-classification checkpoint in safetensors, with its tokenizer
+beside it. Runs that are to share θ0 start from one `checkpoint-0`: its backbone is taken over bit
+for bit, the head is always drawn anew from the seed.
 """
 
-import enum
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    DataCollatorWithPadding,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainerCallback,
-    set_seed,
-)
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_utils import align_special_tokens
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import Checkpoint, Data
-from bertscape_workers.architecture import refuse_long_inputs
+from bertscape.findings import CheckpointFound
+from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
-from bertscape_workers.evaluator import takes_token_types
-from bertscape_workers.splits import Vocabulary, build_split, load_tokenizer
-from bertscape_workers.tables import Row, read_rows
+from bertscape_workers.fine_tuning_trainer import (
+    FineTuningTrainer,
+    Log,
+    Logged,
+    Stop,
+    log_entries,
+    logging_steps,
+    watch,
+)
+from bertscape_workers.kept_checkpoints import (
+    drop_state,
+    read_state,
+    resume_point,
+    step_of,
+    trajectory,
+    writing,
+)
+from bertscape_workers.splits import TokenizedSplit, build_split, load_tokenizer
+from bertscape_workers.starting_model import (
+    examples_of,
+    label_names,
+    starting_model,
+    vocabulary_of,
+)
+from bertscape_workers.tables import read_rows
 from bertscape_workers.training import (
-    Examples,
     Progress,
     quiet_arguments,
     quiet_transformers,
     silence,
     torch_threads,
 )
+from bertscape_workers.training_settings import FineTuning, Precision, Schedule, Start
 
-_KEY = "pretrained"
+__all__ = [
+    "FineTuned",
+    "FineTuning",
+    "Precision",
+    "Schedule",
+    "Start",
+    "TrainingInputs",
+    "check",
+    "finetune",
+    "train",
+    "trajectory",
+]
 
+MOST_CHECKPOINTS = 900
+"""Of one run; each is a copy of the model, and has an entry in the log."""
 
-class Start(enum.StrEnum):
-    """Where the backbone begins."""
-
-    PRETRAINED = "pretrained"  # at the checkpoint's own weights
-    SCRATCH = "scratch"  # at random weights of the checkpoint's architecture, drawn from the seed
-
-
-class Schedule(enum.StrEnum):
-    """How the learning rate falls after the warm-up."""
-
-    LINEAR = "linear"
-    COSINE = "cosine"
-    CONSTANT = "constant"
+STAGE = "fine-tuning"
 
 
 _TRAINER_SCHEDULE = {
@@ -71,56 +80,44 @@ _TRAINER_SCHEDULE = {
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuning:
-    """One run: what starts, on which data, for how long.
+class TrainingInputs:
+    """Everything that a run needs, found and checked."""
 
-    Raises:
-        InvalidInput: a value that no run can have.
-    """
+    settings: FineTuning
+    files: CheckpointFiles
+    tokenizer: CheckpointFiles
+    pin: CheckpointFound  # of what the run starts from
+    labels: tuple[str, ...]  # class names in the head's order
+    train: TokenizedSplit
+    eval: TokenizedSplit
+    bf16: bool  # what `auto` came to
 
-    pretrained: Checkpoint  # a folder or a hub id: architecture, tokenizer and, unless scratch, θ0
-    data: Data
-    start: Start = Start.PRETRAINED
-    labels: tuple[str, ...] | None = None  # class names in the head's order; default: the data's
-    epochs: int = 3
-    max_steps: int | None = None  # optimizer steps; overrides `epochs`
-    batch_size: int = 32
-    learning_rate: float = 2e-5  # at its peak
-    warmup: float = 0.1  # share of all steps, in [0, 1)
-    weight_decay: float = 0.01
-    schedule: Schedule = Schedule.LINEAR
-    seed: int = 0  # of the head, a random backbone, the order of the examples and dropout
-    threads: int | None = None  # CPU threads; default: torch's own choice
-
-    def __post_init__(self) -> None:
-        _require("start", self.start, self.start in set(Start), " or ".join(Start))
-        _require("schedule", self.schedule, self.schedule in set(Schedule), " or ".join(Schedule))
-        _require("epochs", self.epochs, self.epochs >= 1, "at least 1")
-        steps = self.max_steps
-        _require("max_steps", steps, steps is None or steps >= 1, "at least 1")
-        _require("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
-        rate = self.learning_rate
-        _require("learning_rate", rate, 0 < rate < math.inf, "a finite number above 0")
-        _require("warmup", self.warmup, 0 <= self.warmup < 1, "a share of the steps in [0, 1)")
-        decay = self.weight_decay
-        _require("weight_decay", decay, 0 <= decay < math.inf, "a finite number, 0 or more")
-        _require("seed", self.seed, 0 <= self.seed < 2**32, "a whole number in [0, 2^32)")
-        threads = self.threads
-        _require("threads", threads, threads is None or threads >= 1, "at least 1")
-        names = self.labels
-        distinct = names is None or len(set(names)) == len(names) >= 2
-        _require("labels", names, distinct, "two or more different names")
+    @property
+    def steps(self) -> int:
+        """The optimizer steps of the run."""
+        return self.settings.steps(len(self.train))
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
     """What a run left behind."""
 
-    output: Path
-    checkpoints: tuple[Path, ...]  # the trajectory: `checkpoint-0` first, the final one last
-    labels: tuple[str, ...]  # class names in the head's order
-    eval_accuracy: float  # of the final model, in [0, 1]
-    eval_loss: float  # its mean cross-entropy on the evaluation split, in nats
+    output: TrainingOutput
+
+    @property
+    def folder(self) -> Path:
+        """Of the trajectory."""
+        return Path(self.output.folder)
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """The trajectory: `checkpoint-0` first, the final one last."""
+        return tuple(Path(one.path) for one in self.output.checkpoints)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the head's order."""
+        return self.output.labels
 
     @property
     def initial(self) -> Path:
@@ -131,6 +128,23 @@ class FineTuned:
     def final(self) -> Path:
         """The fine-tuned model."""
         return self.checkpoints[-1]
+
+    @property
+    def numbers(self) -> LogEntry:
+        """The entry of the log that has the numbers of the final model."""
+        return next(one for one in reversed(self.output.log) if one.eval_error is not None)
+
+    @property
+    def eval_accuracy(self) -> float:
+        """Of the final model on the evaluation split, in [0, 1]."""
+        error = self.numbers.eval_error
+        return 1.0 - (math.nan if error is None else error)
+
+    @property
+    def eval_loss(self) -> float:
+        """The final model's mean cross-entropy on the evaluation split, in nats."""
+        loss = self.numbers.eval_loss
+        return math.nan if loss is None else loss
 
 
 def finetune(settings: FineTuning, output: Path, progress: Progress | None = None) -> FineTuned:
@@ -143,44 +157,82 @@ def finetune(settings: FineTuning, output: Path, progress: Progress | None = Non
 
     Raises:
         InvalidInput: a checkpoint, a data file or a label that does not do.
+        CheckpointNotWritten: the disk refuses a checkpoint.
     """
     _refuse_existing_trajectory(output)
+    return train(check(settings), output, progress)
+
+
+def check(settings: FineTuning) -> TrainingInputs:
+    """Find everything that a run needs, and look at all of it before the run begins.
+
+    Raises:
+        InvalidInput: as `finetune`.
+    """
+    bf16 = _takes_bf16(settings.precision)
     with quiet_transformers(), torch_threads(settings.threads):
-        files = _files(settings)
+        find = locate_tokenizer if settings.start == Start.SCRATCH else locate
+        files = find(settings.pretrained, "model.pretrained")
+        named = settings.tokenizer
+        tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
         rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
-        labels = settings.labels or _label_names(rows["train"])
-        model = _initial_model(files, settings, labels)
-        tokenizer = load_tokenizer([files])
-        train, evaluation = (
-            _examples(rows[name], f"data.{name}", tokenizer, model, settings, labels)
-            for name in ("train", "eval")
-        )
-        trainer = _trainer(settings, output, model, tokenizer, train)
-        silence(trainer, "fine-tuning", progress)
-        trainer.train()
-        metrics = trainer.evaluate(evaluation)
-    return FineTuned(
-        output=output,
-        checkpoints=trajectory(output),
-        labels=labels,
-        eval_accuracy=float(metrics["eval_accuracy"]),
-        eval_loss=float(metrics["eval_loss"]),
-    )
+        labels = settings.labels or label_names(rows["train"])
+        vocabulary = vocabulary_of(_model(settings, files, labels))
+        loaded = load_tokenizer([tokenizer])
+        splits = {
+            name: build_split(
+                f"data.{name}",
+                rows[name],
+                loaded,
+                settings.data.max_length,
+                vocabulary,
+                {label: index for index, label in enumerate(labels)},
+                len(labels),
+            )
+            for name in rows
+        }
+    _refuse_many_checkpoints(settings, len(splits["train"]))
+    pin = files.found(weights=settings.start == Start.PRETRAINED)
+    return TrainingInputs(settings, files, tokenizer, pin, labels, **splits, bf16=bf16)
 
 
-def trajectory(output: Path) -> tuple[Path, ...]:
-    """The `checkpoint-<step>` folders of a `Trainer` output folder, in the order of their steps."""
-    steps = {
-        int(path.name.removeprefix("checkpoint-")): path
-        for path in output.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdecimal() and path.is_dir()
-    }
-    return tuple(steps[step] for step in sorted(steps))
+def train(
+    inputs: TrainingInputs,
+    output: Path,
+    progress: Progress | None = None,
+    logged: Logged | None = None,
+    stop: Stop | None = None,
+) -> FineTuned:
+    """Run the training, or what is missing of it where the folder holds an earlier attempt.
 
+    Args:
+        inputs: what `check` found.
+        output: the folder for the trajectory; what an earlier attempt at the same run left there
+            is gone on from, and ends as it would have ended undisturbed.
+        progress: told of each optimizer step.
+        logged: told of each entry of the log.
+        stop: asked after each step; True ends the run.
 
-def _require(key: str, value: object, valid: bool, expected: str) -> None:
-    if not valid:
-        raise InvalidInput.of(ProblemType.INVALID_VALUE, key, value, expected)
+    Raises:
+        InvalidInput: the checkpoint is no longer the one that was checked.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+        Stopped: `stop` said so.
+    """
+    earlier = resume_point(output)
+    if earlier is not None and read_state(earlier).global_step >= inputs.steps:
+        log: Log = read_state(earlier).log_history
+    else:
+        with quiet_transformers(), torch_threads(inputs.settings.threads):
+            trainer = _trainer(inputs, output, logged, stop, begun=earlier is None)
+            silence(trainer, STAGE, progress)
+            if inputs.steps:
+                trainer.train(resume_from_checkpoint=None if earlier is None else str(earlier))
+            else:
+                trainer.evaluate()
+            log = trainer.state.log_history
+    drop_state(output)
+    kept = tuple(KeptCheckpoint(step_of(path), str(path)) for path in trajectory(output))
+    return FineTuned(TrainingOutput(str(output), kept, inputs.labels, log_entries(log)))
 
 
 def _refuse_existing_trajectory(output: Path) -> None:
@@ -194,193 +246,103 @@ def _refuse_existing_trajectory(output: Path) -> None:
         )
 
 
-# --- the model at step 0 ------------------------------------------------------------------------
+def _refuse_many_checkpoints(settings: FineTuning, examples: int) -> None:
+    count = settings.checkpoints(examples)
+    if count > MOST_CHECKPOINTS:
+        raise InvalidInput.of(
+            ProblemType.LIMIT_EXCEEDED,
+            "training.keep",
+            settings.keep,
+            f"at most {MOST_CHECKPOINTS} checkpoints of a run",
+            f"of {settings.steps(examples)} steps keeps {count}",
+        )
 
 
-def _files(settings: FineTuning) -> CheckpointFiles:
-    """The folder that the run starts from; a random start needs no weights there."""
-    find = locate_tokenizer if settings.start == Start.SCRATCH else locate
-    return find(settings.pretrained, _KEY)
+def _takes_bf16(precision: Precision) -> bool:
+    there = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    if precision == Precision.BF16 and not there:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "precision", "bf16", "a GPU that has bf16, or fp32"
+        )
+    return there and precision != Precision.FP32
 
 
-def _initial_model(
-    files: CheckpointFiles, settings: FineTuning, labels: Sequence[str]
+def _model(
+    settings: FineTuning, files: CheckpointFiles, labels: tuple[str, ...]
 ) -> PreTrainedModel:
-    """θ0 with a new head, both in float32; all that is random comes from the seed."""
-    config = _config(files, labels)
-    refuse_long_inputs(config.to_dict(), settings.data.max_length)
-    set_seed(settings.seed)
-    with _checkpoint_errors(files):
-        fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            config, dtype=torch.float32, trust_remote_code=False
-        )
-    if settings.start == Start.SCRATCH:
-        return fresh
-    return _with_head_of(fresh, _load(files, config, settings.seed))
-
-
-def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
-    config: PreTrainedConfig
-    with _checkpoint_errors(files):
-        config = AutoConfig.from_pretrained(
-            files.folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            num_labels=len(labels),
-            id2label=dict(enumerate(labels)),
-            label2id={name: index for index, name in enumerate(labels)},
-            problem_type="single_label_classification",
-        )
-    return config
-
-
-def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
-    """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
-    model: PreTrainedModel
-    set_seed(seed)
-    with _checkpoint_errors(files):
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            files.folder,
-            config=config,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # heads of another label count; the backbone: see below
-            output_loading_info=True,
-        )
-    absent = set(found["missing_keys"]) | {name for name, *_ in found["mismatched_keys"]}
-    wrong = sorted(name for name in absent if _is_backbone(model, name) and "pooler" not in name)
-    if wrong:
-        raise InvalidInput.of(
-            ProblemType.INVALID_CHECKPOINT,
-            _KEY,
-            files.source,
-            "safetensors with every tensor of its backbone but the pooler",
-            f"lacks {', '.join(wrong[:3])}",
-        )
-    return model
-
-
-def _with_head_of(fresh: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
-    """`model` with the head of `fresh`: the heads of other checkpoints are never used."""
-    head = {
-        name: value for name, value in fresh.state_dict().items() if not _is_backbone(fresh, name)
-    }
-    model.load_state_dict(head, strict=False)
-    return model
-
-
-def _is_backbone(model: PreTrainedModel, name: str) -> bool:
-    return name.startswith(f"{model.base_model_prefix}.")
-
-
-@contextmanager
-def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
-    """Name the checkpoint where transformers cannot read it."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise InvalidInput.of(
-            ProblemType.INVALID_CHECKPOINT,
-            _KEY,
-            files.source,
-            "config.json and safetensors of a model that transformers can classify sequences with",
-            f"({' '.join(str(error).split())[:200]})",
-        ) from error
-
-
-# --- the examples -------------------------------------------------------------------------------
-
-
-def _label_names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1."""
-    found = {str(row.label).strip() for row in rows}
-    if not all(label.isascii() and label.isdecimal() for label in found):
-        names = tuple(sorted(found))
-        _require("data.label", names, len(names) >= 2, "two or more different labels")
-        return names
-    numbers = sorted({int(label) for label in found})
-    complete = numbers == list(range(len(numbers))) and len(numbers) >= 2
-    _require("data.label", numbers, complete, "whole numbers from 0 without a gap, two or more")
-    return tuple(str(number) for number in numbers)
-
-
-def _examples(
-    rows: Sequence[Row],
-    key: str,
-    tokenizer: PreTrainedTokenizerBase,
-    model: PreTrainedModel,
-    settings: FineTuning,
-    labels: Sequence[str],
-) -> Examples:
-    """Tokenized, truncated and unpadded examples with `labels` in [0, K)."""
-    types = getattr(model.config, "type_vocab_size", 0) if takes_token_types(model) else 0
-    split = build_split(
-        key,
-        rows,
-        tokenizer,
+    return starting_model(
+        files,
+        labels,
+        settings.seed,
         settings.data.max_length,
-        Vocabulary(tokens=model.config.vocab_size, token_types=types),
-        {name: index for index, name in enumerate(labels)},
-        len(labels),
+        scratch=settings.start == Start.SCRATCH,
     )
-    columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
-    return Examples(
-        [
-            {
-                name: column[start : start + length].tolist()
-                for name, column in columns.items()
-                if column is not None
-            }
-            | {"labels": int(label)}
-            for start, length, label in zip(split.starts, split.lengths, split.labels, strict=True)
-        ]
-    )
-
-
-# --- the Trainer --------------------------------------------------------------------------------
 
 
 def _trainer(
-    settings: FineTuning,
-    output: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    train: Examples,
-) -> Trainer:
-    return Trainer(
+    inputs: TrainingInputs, output: Path, logged: Logged | None, stop: Stop | None, *, begun: bool
+) -> FineTuningTrainer:
+    """A Trainer at step 0 of the run, which is stored where the run begins."""
+    settings = inputs.settings
+    _refuse_another(inputs)
+    model = _model(settings, inputs.files, inputs.labels)
+    tokenizer = load_tokenizer([inputs.tokenizer])
+    # As the Trainer will: the configs of one run are equal.
+    align_special_tokens(model, tokenizer)  # type: ignore[no-untyped-call]
+    if begun and not trajectory(output):
+        _store(model, tokenizer, output)
+    return FineTuningTrainer(
         model=model,
-        args=quiet_arguments(
-            output,
-            num_train_epochs=settings.epochs,
-            max_steps=settings.max_steps or -1,
-            per_device_train_batch_size=settings.batch_size,
-            per_device_eval_batch_size=64,
-            learning_rate=settings.learning_rate,
-            warmup_steps=settings.warmup,  # below 1 the Trainer reads a share of all steps
-            weight_decay=settings.weight_decay,
-            lr_scheduler_type=_TRAINER_SCHEDULE[Schedule(settings.schedule)],
-            seed=settings.seed,
-            save_strategy="epoch",
-        ),
-        train_dataset=train,
+        args=quiet_arguments(output, **_arguments(inputs, begun=begun)),
+        train_dataset=examples_of(inputs.train),
+        eval_dataset=examples_of(inputs.eval),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=_accuracy,
-        callbacks=[_StepZero()],
+        callbacks=[watch(stop, logged)],
     )
 
 
-class _StepZero(TrainerCallback):
-    """Stores θ0, complete, before the first step."""
+def _refuse_another(inputs: TrainingInputs) -> None:
+    found = inputs.files.found(weights=inputs.settings.start == Start.PRETRAINED)
+    if found != inputs.pin:
+        raise InvalidInput.of(
+            ProblemType.INPUT_CHANGED,
+            inputs.files.key,
+            inputs.files.source,
+            "the checkpoint as it was when the run was prepared",
+            "has changed since",
+        )
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:  # noqa: ARG002
-        if state.global_step == 0:
-            folder = Path(args.output_dir) / "checkpoint-0"
-            parts["model"].save_pretrained(folder)
-            parts["processing_class"].save_pretrained(folder)
+
+def _store(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Path) -> None:
+    with writing(output) as place:
+        model.save_pretrained(place / "checkpoint-0")
+        tokenizer.save_pretrained(place / "checkpoint-0")
 
 
-def _accuracy(prediction: Any) -> dict[str, float]:
-    return {"accuracy": float(np.mean(prediction.predictions.argmax(-1) == prediction.label_ids))}
+def _arguments(inputs: TrainingInputs, *, begun: bool) -> dict[str, object]:
+    """The run in the Trainer's own words."""
+    settings = inputs.settings
+    every = {} if settings.keep == "epoch" else {"save_steps": settings.keep}
+    every |= {} if settings.keep == "epoch" else {"eval_steps": settings.keep}
+    strategy = "epoch" if settings.keep == "epoch" else "steps"
+    return {
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": 64,
+        "learning_rate": settings.learning_rate,
+        "warmup_steps": settings.warmup,  # below 1 the Trainer reads a share of all steps
+        "weight_decay": settings.weight_decay,
+        "lr_scheduler_type": _TRAINER_SCHEDULE[Schedule(settings.schedule)],
+        "seed": settings.seed,
+        "bf16": inputs.bf16 and inputs.steps > 0,
+        "save_strategy": strategy,
+        "eval_strategy": strategy,  # before each checkpoint, whose state then has the log
+        "eval_on_start": begun,
+        **every,
+        "save_only_model": False,
+        "logging_strategy": "steps",
+        "logging_steps": logging_steps(inputs.steps),
+        "logging_nan_inf_filter": False,  # a loss that is NaN is logged as NaN
+    }

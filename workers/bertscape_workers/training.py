@@ -16,7 +16,7 @@ class Progress(Protocol):
     """Told where a stage stands."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Called at the stage's start with `done` 0, then after each of its `total` steps."""
+        """Called at the stage's start, mostly with `done` 0, then after each of `total` steps."""
 
 
 class Examples(Dataset[dict[str, Any]]):
@@ -65,17 +65,17 @@ def quiet_arguments(output: Path, **settings: Any) -> TrainingArguments:
         output: the folder of the checkpoints.
         settings: further fields of `TrainingArguments`, under their own names.
     """
-    return TrainingArguments(
-        output_dir=str(output),
-        report_to="none",
-        disable_tqdm=True,
-        log_level="error",
-        logging_strategy="epoch",
-        save_only_model=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        **settings,
-    )
+    quiet: dict[str, Any] = {
+        "output_dir": str(output),
+        "report_to": "none",
+        "disable_tqdm": True,
+        "log_level": "error",
+        "logging_strategy": "epoch",
+        "save_only_model": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    return TrainingArguments(**{**quiet, **settings})
 
 
 def silence(trainer: Trainer, stage: str, progress: Progress | None) -> None:
@@ -93,7 +93,7 @@ class _Steps(TrainerCallback):
         self.progress = progress
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        self.progress(self.stage, 0, state.max_steps)
+        self.progress(self.stage, state.global_step, state.max_steps)  # not 0 where it goes on
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self.progress(self.stage, state.global_step, state.max_steps)

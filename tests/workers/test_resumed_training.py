@@ -1,0 +1,192 @@
+"""Which checkpoints a fine-tuning keeps, what it logs, and how it goes on after an interruption."""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_inputs import Inputs, make_inputs
+from transformers import AutoModelForSequenceClassification
+
+from bertscape.spec import Data, Split
+from bertscape.spec.finetune import FINETUNE_NUMBERS
+from bertscape.training_output import LogEntry, TrainingOutput
+from bertscape_workers.fine_tuning import FineTuned, FineTuning, Start, check, train
+from bertscape_workers.fine_tuning_trainer import Stopped, log_entries, logging_steps, measure
+from bertscape_workers.self_checks import expected_numbers
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def settings(inputs: Inputs) -> FineTuning:
+    """37 examples in batches of 8: five steps an epoch, fifteen in all. With dropout."""
+    data = Data(
+        train=Split(path=str(inputs.train)),
+        eval=Split(path=str(inputs.eval)),
+        text=("first", "second"),
+        max_length=32,
+    )
+    return FineTuning(
+        str(inputs.pretrained), data, batch_size=8, learning_rate=1e-2, threads=1, seed=5
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(settings: FineTuning, tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
+    return train(check(settings), tmp_path_factory.mktemp("undisturbed"))
+
+
+def names(run: FineTuned) -> list[str]:
+    return [path.name for path in run.checkpoints]
+
+
+def weights(run: FineTuned) -> dict[str, bytes]:
+    return {path.name: (path / "model.safetensors").read_bytes() for path in run.checkpoints}
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    looks = iter(range(10**6))
+    return lambda: next(looks) + 1 >= steps
+
+
+def interrupt(settings: FineTuning, output: Path, steps: int) -> None:
+    """Train for some looks at the stop (one a step, one a batch of the evaluation split)."""
+    with pytest.raises(Stopped):
+        train(check(settings), output, stop=stop_after(steps))
+    random.seed(99)  # another process has other random numbers
+    np.random.seed(99)
+    torch.manual_seed(99)
+
+
+@pytest.mark.parametrize("looks", [3, 7, 8, 10, 16])
+def test_an_interrupted_run_ends_as_an_undisturbed_one(
+    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path, looks: int
+) -> None:
+    interrupt(settings, tmp_path, looks)
+    again = train(check(settings), tmp_path)
+    assert names(again) == ["checkpoint-0", "checkpoint-5", "checkpoint-10", "checkpoint-15"]
+    assert weights(again) == weights(undisturbed)
+    assert again.output.log == undisturbed.output.log
+
+
+@pytest.mark.parametrize("looks", [6, 9, 13])
+def test_a_run_goes_on_from_the_middle_of_an_epoch(
+    settings: FineTuning, tmp_path: Path, looks: int
+) -> None:
+    some = replace(settings, keep=3, max_steps=14)
+    undisturbed = train(check(some), tmp_path / "undisturbed")
+    interrupt(some, tmp_path / "again", looks)
+    again = train(check(some), tmp_path / "again")
+    assert names(again) == [f"checkpoint-{step}" for step in (0, 3, 6, 9, 12, 14)]
+    assert weights(again) == weights(undisturbed)
+    assert again.output.log == undisturbed.output.log
+
+
+def test_a_half_written_checkpoint_never_counts(
+    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path
+) -> None:
+    interrupt(settings, tmp_path, 9)
+    torn = tmp_path / ".writing" / "checkpoint-10"
+    torn.mkdir(parents=True)
+    (torn / "model.safetensors").write_bytes(b"half")
+    again = train(check(settings), tmp_path)
+    assert weights(again) == weights(undisturbed)
+    assert not torn.parent.exists()
+
+
+def test_what_is_done_stays_and_is_not_done_again(settings: FineTuning, tmp_path: Path) -> None:
+    interrupt(settings, tmp_path, 14)
+    calls: list[tuple[str, int, int]] = []
+    first = train(check(settings), tmp_path, lambda *call: calls.append(call))
+    assert calls == [("fine-tuning", done, 15) for done in range(10, 16)]
+    again = train(check(settings), tmp_path, lambda *call: calls.append(call))
+    assert len(calls) == 6
+    assert again == first
+
+
+def test_only_models_stay_when_the_run_has_ended(undisturbed: FineTuned) -> None:
+    for path in undisturbed.checkpoints:
+        files = {file.name for file in path.iterdir()}
+        assert not files & {"optimizer.pt", "scheduler.pt", "rng_state.pth"}
+        assert ("trainer_state.json" in files) == (path == undisturbed.final)
+
+
+def test_while_it_runs_the_last_checkpoint_alone_has_a_state(
+    settings: FineTuning, tmp_path: Path
+) -> None:
+    interrupt(settings, tmp_path, 14)
+    assert {path.parent.name for path in tmp_path.rglob("optimizer.pt")} == {"checkpoint-10"}
+
+
+def test_each_kept_checkpoint_has_its_numbers(undisturbed: FineTuned, settings: FineTuning) -> None:
+    measured = [entry for entry in undisturbed.output.log if entry.eval_loss is not None]
+    assert [entry.step for entry in measured] == [0, 5, 10, 15]
+    assert [entry.epoch for entry in measured] == [0.0, 1.0, 2.0, 3.0]
+    splits = check(settings)
+    for entry, path in zip(measured, undisturbed.checkpoints, strict=True):
+        model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+        plain = expected_numbers(model, splits.train, splits.eval).numbers
+        found = [getattr(entry, name) for name in FINETUNE_NUMBERS]
+        assert found == pytest.approx([*plain[2:4], *plain[6:8]], rel=1e-5)
+    losses = [entry for entry in undisturbed.output.log if entry.loss is not None]
+    assert [entry.step for entry in losses] == list(range(1, 16))
+    assert all(entry.learning_rate is not None for entry in losses)
+
+
+@pytest.mark.parametrize("start", list(Start))
+def test_no_epochs_store_the_start_alone(
+    settings: FineTuning, tmp_path: Path, start: Start
+) -> None:
+    none = train(check(replace(settings, epochs=0, start=start)), tmp_path / "none")
+    some = train(check(replace(settings, max_steps=1, start=start)), tmp_path / "some")
+    assert names(none) == ["checkpoint-0"]
+    assert weights(none)["checkpoint-0"] == weights(some)["checkpoint-0"]
+    assert (none.initial / "config.json").read_bytes() == (
+        some.initial / "config.json"
+    ).read_bytes()
+    assert none.output.log == some.output.log[:1]
+    again = train(check(replace(settings, epochs=0, start=start)), tmp_path / "none")
+    assert again == none
+
+
+def test_the_latest_numbers_are_told(settings: FineTuning, tmp_path: Path) -> None:
+    told: list[LogEntry] = []
+    run = train(check(replace(settings, max_steps=2)), tmp_path, logged=told.append)
+    assert told[-1] == run.output.log[-1]
+    assert told[0].step == 0
+
+
+def test_a_long_run_has_a_short_log() -> None:
+    assert [logging_steps(steps) for steps in (0, 1, 50, 51, 10_000)] == [1, 1, 1, 2, 200]
+
+
+def test_one_entry_a_step_and_nothing_that_was_not_measured() -> None:
+    log: list[Mapping[str, float]] = [
+        {"loss": float("nan"), "learning_rate": 0.5, "grad_norm": 2.0, "epoch": 0.5, "step": 1},
+        {"eval_loss": 1.0, "eval_error": 0.25, "epoch": 0.5, "step": 1},
+        {"train_runtime": 3.0, "epoch": 0.5, "step": 2},
+    ]
+    (entry,) = log_entries(log)
+    assert math.isnan(entry.loss or 0.0)
+    assert (entry.eval_loss, entry.eval_error, entry.eval_loss_stderr) == (1.0, 0.25, None)
+    text = TrainingOutput("folder", (), ("a", "b"), (entry,)).to_json()
+    assert text["log"][0]["loss"] == "NaN"
+    assert math.isnan(TrainingOutput.from_json(text).log[0].loss or 0.0)
+
+
+def test_losses_come_from_float64_logits() -> None:
+    logits = np.array([[20.0, 0.0], [0.0, 1.0], [float("nan"), 0.0]], dtype=np.float32)
+    loss, error, _, error_stderr = measure(logits[:2], np.array([0, 0]))
+    assert loss == (math.log1p(math.exp(-20)) + math.log1p(math.exp(1))) / 2
+    assert (error, error_stderr) == (0.5, math.sqrt(0.125))
+    loss, error, *_ = measure(logits, np.array([0, 1, 0]))
+    assert math.isnan(loss)
+    assert error == pytest.approx(1 / 3)

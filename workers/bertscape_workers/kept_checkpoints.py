@@ -1,0 +1,124 @@
+"""The checkpoints of a fine-tuning on the disk: whole ones alone, and where a run goes on from.
+
+A checkpoint is written in a folder of another name, brought to the disk, and renamed: a folder
+`checkpoint-<step>` is complete. The last one alone holds the state of the `Trainer` (optimizer,
+learning rate, random numbers), from which an interrupted run goes on. What stays of that when the
+run has ended is `trainer_state.json`, the log.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import TrainerState
+
+_LOG = "trainer_state.json"
+_STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt")
+_WRITING = ".writing"  # holds the checkpoint that is being written
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+class CheckpointNotWritten(OSError):
+    """The disk refuses a checkpoint; those before it are whole."""
+
+
+def trajectory(output: Path) -> tuple[Path, ...]:
+    """The `checkpoint-<step>` folders of a `Trainer` output folder, in the order of their steps."""
+    steps = {step_of(path): path for path in output.glob("checkpoint-*") if _is_kept(path)}
+    return tuple(steps[step] for step in sorted(steps))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in a folder's name."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_kept(path: Path) -> bool:
+    return _NAME.fullmatch(path.name) is not None and path.is_dir()
+
+
+@contextlib.contextmanager
+def writing(output: Path) -> Iterator[Path]:
+    """A folder to write a `checkpoint-<step>` in, which is moved to `output` once it is whole.
+
+    Raises:
+        CheckpointNotWritten: the disk refuses; `output` is as it was.
+    """
+    place = output / _WRITING
+    try:
+        clear(output)
+        place.mkdir(parents=True)
+        yield place
+        for folder in place.iterdir():
+            _to_disk(folder)
+            folder.rename(output / folder.name)
+        _sync(output)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointNotWritten(_why(output, error)) from error
+    finally:
+        clear(output)
+
+
+def clear(output: Path) -> None:
+    """Remove what a run that was killed was just writing."""
+    shutil.rmtree(output / _WRITING, ignore_errors=True)
+
+
+def resume_point(output: Path) -> Path | None:
+    """The checkpoint that a run goes on from; None: it has to begin anew.
+
+    The one of step 0 holds no state, for nothing has been done then.
+    """
+    last = next(reversed(trajectory(output)), None)
+    return last if last is not None and (last / _LOG).is_file() else None
+
+
+def read_state(checkpoint: Path) -> TrainerState:
+    """How far the run was at a checkpoint, and its log up to there."""
+    state: TrainerState = TrainerState.load_from_json(str(checkpoint / _LOG))
+    return state
+
+
+def drop_state_before(checkpoint: Path) -> None:
+    """Keep of all earlier checkpoints what a model needs."""
+    for earlier in trajectory(checkpoint.parent):
+        if step_of(earlier) < step_of(checkpoint):
+            _remove(earlier, (*_STATE, _LOG))
+
+
+def drop_state(output: Path) -> None:
+    """The run has ended: keep of its last checkpoint the model and the log."""
+    for checkpoint in trajectory(output)[-1:]:
+        drop_state_before(checkpoint)
+        _remove(checkpoint, _STATE)
+
+
+def _remove(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _to_disk(folder: Path) -> None:
+    for path in (*sorted(folder.rglob("*")), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why(output: Path, error: Exception) -> str:
+    """The folder and the disk's message; torch does not hand that on, so the free bytes too."""
+    reason = " ".join(str(error).split())[:200]
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(output).free
+        reason += f"; {free / (1 << 20):.1f} MiB are free there"
+    return f"a checkpoint cannot be written to {output}: {reason}"

@@ -1,0 +1,173 @@
+"""The model that a fine-tuning starts from, and the examples that it sees.
+
+θ0 is the checkpoint's backbone, completed from the seed where it lacks its pooler, or a random one
+of its architecture. The head is always drawn anew from the seed: those of other checkpoints are
+never used.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    set_seed,
+)
+
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape_workers.architecture import refuse_long_inputs
+from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.evaluator import takes_token_types
+from bertscape_workers.splits import TokenizedSplit, Vocabulary
+from bertscape_workers.tables import Row
+from bertscape_workers.training import Examples
+
+
+def starting_model(
+    files: CheckpointFiles, labels: Sequence[str], seed: int, max_length: int, *, scratch: bool
+) -> PreTrainedModel:
+    """θ0 with a new head, both in float32; all that is random comes from the seed.
+
+    Args:
+        files: the checkpoint; from scratch it need hold no weights.
+        labels: class names in the head's order.
+        seed: of the head, of a pooler that is not there, of a random backbone.
+        max_length: tokens of the longest example, which the model must have positions for.
+        scratch: whether the backbone is drawn, too.
+
+    Raises:
+        InvalidInput: no model that can classify sequences, or one without all of its backbone.
+    """
+    config = _config(files, labels)
+    refuse_long_inputs(config.to_dict(), max_length)
+    set_seed(seed)
+    with _checkpoint_errors(files):
+        fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+    return fresh if scratch else _with_head_of(fresh, _load(files, config, seed))
+
+
+def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
+    config: PreTrainedConfig
+    with _checkpoint_errors(files):
+        config = AutoConfig.from_pretrained(
+            files.folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={name: index for index, name in enumerate(labels)},
+            problem_type="single_label_classification",
+        )
+    return config
+
+
+def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
+    model: PreTrainedModel
+    set_seed(seed)
+    with _checkpoint_errors(files):
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            files.folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # heads of another label count; the backbone: see below
+            output_loading_info=True,
+        )
+    absent = set(found["missing_keys"]) | {name for name, *_ in found["mismatched_keys"]}
+    wrong = sorted(name for name in absent if _is_backbone(model, name) and "pooler" not in name)
+    if wrong:
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            "safetensors with every tensor of its backbone but the pooler",
+            f"lacks {', '.join(wrong[:3])}",
+        )
+    return model
+
+
+def _with_head_of(fresh: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
+    """`model` with the head of `fresh`: the heads of other checkpoints are never used."""
+    head = {
+        name: value for name, value in fresh.state_dict().items() if not _is_backbone(fresh, name)
+    }
+    model.load_state_dict(head, strict=False)
+    return model
+
+
+def _is_backbone(model: PreTrainedModel, name: str) -> bool:
+    return name.startswith(f"{model.base_model_prefix}.")
+
+
+@contextmanager
+def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
+    """Name the checkpoint where transformers cannot read it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            "config.json and safetensors of a model that transformers can classify sequences with",
+            f"({' '.join(str(error).split())[:200]})",
+        ) from error
+
+
+# --- the examples -------------------------------------------------------------------------------
+
+
+def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1.
+
+    Raises:
+        InvalidInput: there is one alone, or the numbers have a gap.
+    """
+    found = {str(row.label).strip() for row in rows}
+    if not all(label.isascii() and label.isdecimal() for label in found):
+        names = tuple(sorted(found))
+        if len(names) < 2:
+            raise _wrong_labels(names, "two or more different labels")
+        return names
+    numbers = sorted({int(label) for label in found})
+    if numbers != list(range(len(numbers))) or len(numbers) < 2:
+        raise _wrong_labels(
+            numbers,
+            "whole numbers from 0 without a gap, two or more (or the names of all classes, "
+            "in order, as training.labels)",
+        )
+    return tuple(str(number) for number in numbers)
+
+
+def _wrong_labels(found: object, expected: str) -> InvalidInput:
+    return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", found, expected)
+
+
+def vocabulary_of(model: PreTrainedModel) -> Vocabulary:
+    """The bounds of the model's ids."""
+    types = getattr(model.config, "type_vocab_size", 0) if takes_token_types(model) else 0
+    return Vocabulary(tokens=model.config.vocab_size, token_types=types)
+
+
+def examples_of(split: TokenizedSplit) -> Examples:
+    """Unpadded examples, with `labels` in [0, K), in the order of the file."""
+    columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
+    return Examples(
+        [
+            {
+                name: column[start : start + length].tolist()
+                for name, column in columns.items()
+                if column is not None
+            }
+            | {"labels": int(label)}
+            for start, length, label in zip(split.starts, split.lengths, split.labels, strict=True)
+        ]
+    )
