@@ -26,7 +26,8 @@ from bertscape.layer_group import LayerGroup
 from bertscape.readings.basin import BasinKind, BasinWidth, basin_width
 from bertscape.retries import Retries
 from bertscape.self_checks import SelfCheckWarning
-from bertscape.spec import JobSpec, Limits, load_spec, parse_spec
+from bertscape.spec import JobSpec, Limits, StudySpec, load_spec, load_study, parse_spec
+from bertscape.study import StudyResults, TrainingRun, run_study
 from bertscape.surface import Attempt, Run, Surface
 from bertscape.surface_file import read_surface, write_surface
 
@@ -58,14 +59,19 @@ __all__ = [
     "SelfCheckWarning",
     "ServiceError",
     "ServiceUnreachable",
+    "StudyResults",
+    "StudySpec",
     "Surface",
     "SurfaceFileError",
     "Tile",
+    "TrainingRun",
     "TrajectoryFound",
     "__version__",
     "basin_width",
     "load_spec",
+    "load_study",
     "parse_spec",
     "read_surface",
+    "run_study",
     "write_surface",
 ]

@@ -70,6 +70,8 @@ def test_a_sample_is_seeded_and_keeps_the_files_order(tmp_path: Path) -> None:
     again = [int(row.texts[0]) for row in read_rows(data(path, examples=20, seed=1), "train")]
     other = [int(row.texts[0]) for row in read_rows(data(path, examples=20, seed=2), "train")]
     assert drawn == again != other
+    fewer = [int(row.texts[0]) for row in read_rows(data(path, examples=5, seed=1), "train")]
+    assert set(fewer) < set(drawn)
     with pytest.raises(InvalidInput, match=r"data\.train\.examples: 101; expected at most 100"):
         read_rows(data(path, examples=101), "train")
 

@@ -22,6 +22,8 @@ from bertscape.spec.reading import (
     with_sources,
 )
 from bertscape.spec.rollback import ROLLBACK_NUMBERS, RollbackSpec
+from bertscape.spec.study import StudySpec
+from bertscape.spec.study_reading import load_study, parse_study
 
 __all__ = [
     "DATA_FORMATS",
@@ -46,10 +48,13 @@ __all__ = [
     "Random",
     "RollbackSpec",
     "Split",
+    "StudySpec",
     "Training",
     "absolute",
     "load_spec",
+    "load_study",
     "parse_spec",
+    "parse_study",
     "sources",
     "with_sources",
 ]

@@ -13,6 +13,7 @@ from bertscape.errors import InvalidInput, Problem, ProblemType
 from bertscape.spec.checkpoint import FINETUNED, TAGS
 from bertscape.spec.job import JobSpec
 from bertscape.spec.landscape import LandscapeSpec
+from bertscape.spec.study import STUDY
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -36,6 +37,8 @@ def parse_spec(value: object) -> JobSpec:
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         expected = f"one of {', '.join(KINDS)}"
+        if kind == STUDY:
+            expected += "; a study is many jobs: bertscape paper runs it"
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "kind", kind, expected)
     return checked(value, KINDS[kind])
 

@@ -20,7 +20,7 @@ from bertscape.spec.job import Precision
 from bertscape.spec.layers import Layers
 
 STUDY = "study"
-_TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 def _as_tuple(value: object) -> object:
@@ -158,7 +158,9 @@ class StudySpec(Values):
             raise wrong("one task or more, as in {mrpc: {data: …}, rte: {data: …}}")
         for name in tasks:
             if not _TASK_NAME.fullmatch(name):
-                raise wrong("tasks named by letters, digits, and _ . - after the first", name, name)
+                raise wrong(
+                    "tasks named by 1 to 40 letters, digits, and _ . - after the first", name, name
+                )
         return tasks
 
     @model_validator(mode="after")
