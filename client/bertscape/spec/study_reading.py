@@ -44,11 +44,15 @@ def load_study(path: Path, environment: Mapping[str, str] | None = None) -> Stud
     def place(key: str, text: str) -> str:
         return absolute_path(_expanded(key, text, variables), base)
 
-    return _with_paths(parse_study(plain_values(path)), place)
+    return with_paths(parse_study(plain_values(path)), place)
 
 
-def _with_paths(study: StudySpec, place: Callable[[str, str], str]) -> StudySpec:
-    """The same study with what `place` gives for the key and the text of each path."""
+def with_paths(study: StudySpec, place: Callable[[str, str], str]) -> StudySpec:
+    """The same study with what `place` gives for the key and the text of each path.
+
+    Raises:
+        InvalidInput: what was put there does not do.
+    """
     value = study.to_json()
     for key in ("pretrained", "tokenizer"):
         if isinstance(value.get(key), str):

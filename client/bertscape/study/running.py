@@ -6,7 +6,8 @@ that its result depends on, so that equal steps find the jobs that they had, don
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ class _Run:
         """Return once no step can be done any more."""
         looked = time.monotonic()
         while True:
-            self._submit_ready()
+            with self._writing_down():
+                self._submit_ready()
             running = self._running()
             if not running:
                 return
@@ -106,8 +108,9 @@ class _Run:
             self._outlook.note(now - looked, [(step, self._status(step)) for step in running])
             looked = now
             ended = [step for step in running if self._status(step).final]
-            for step in running:
-                self._take(step)
+            with self._writing_down():
+                for step in running:
+                    self._take(step)
             self._show(bar)
             if not ended:
                 sleep(_PAUSE)
@@ -213,9 +216,17 @@ class _Run:
         ]
 
     def _note(self, key: str, **changes: Any) -> None:
-        """Write it down at once: whoever looks at the folder sees how far it is."""
         self._record = self._record.with_step(key, **changes)
-        self._record.write(self.folder)
+
+    @contextmanager
+    def _writing_down(self) -> Iterator[None]:
+        """Publish what the block noted, however it ends; what a kill loses can be asked again."""
+        before = self._record
+        try:
+            yield
+        finally:
+            if self._record is not before:
+                self._record.write(self.folder)
 
     def _show(self, bar: StudyProgress) -> None:
         running = [(step, self._status(step)) for step in self._running()]

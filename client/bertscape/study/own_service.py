@@ -1,0 +1,53 @@
+"""A service for one study, on this machine, for as long as the study runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bertscape.client import Client
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.local_service import local_service
+from bertscape.retries import Retries
+from bertscape.spec.study import StudySpec
+from bertscape.spec.study_reading import with_paths
+
+STATE, LOG = "service", "service.log"  # in the study's folder
+PATIENCE = Retries(tries=10**6, seconds=300.0)  # as long as the restart of a service takes
+
+
+@contextmanager
+def own_service(study: StudySpec, folder: Path) -> Iterator[Client]:
+    """A client of a service that ends with the block; its state stays in the study's folder.
+
+    Raises:
+        InvalidInput: a path of the study is not there.
+        BertscapeError: the service did not start.
+    """
+    roots = readable_roots(study)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        local_service(folder / STATE, roots, folder / LOG) as service,
+        Client(service.url, service.token, retries=PATIENCE) as client,
+    ):
+        yield client
+
+
+def readable_roots(study: StudySpec) -> tuple[Path, ...]:
+    """The folders that hold what the study names, where its links lead included.
+
+    Raises:
+        InvalidInput: a path is not there.
+    """
+    roots: set[Path] = set()
+
+    def note(key: str, text: str) -> str:
+        path = Path(text)
+        if not path.exists():
+            raise InvalidInput.of(ProblemType.PATH_NOT_FOUND, key, text, "a path that is there")
+        files = path.iterdir() if path.is_dir() else [path]
+        roots.update(file.resolve().parent for file in files)  # a hub's cache is full of links
+        roots.add(path.resolve() if path.is_dir() else path.resolve().parent)
+        return text
+
+    with_paths(study, note)
+    return tuple(sorted(roots))

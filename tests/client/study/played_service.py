@@ -1,0 +1,100 @@
+"""A service whose jobs do what they are told to; the client's end of the wire is the real one."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from bertscape import Client, Problem, ProblemType, Retries
+
+LOOKS = 2  # at a job, until it has ended
+
+
+@dataclass
+class PlayedService:
+    """Jobs by id, in the order of their submission; all of it survives a client."""
+
+    content: Callable[[Mapping[str, Any]], bytes]  # of the file of a job with that spec
+    fails: set[str] = field(default_factory=set)  # names of jobs
+    refuses: set[str] = field(default_factory=set)  # names of jobs
+    stops_after: int | None = None  # so many answers: then nobody answers any more
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)  # id by idempotency key
+    looks: Counter[str] = field(default_factory=Counter)
+    downloads: list[str] = field(default_factory=list)
+
+    def client(self) -> Client:
+        transport = httpx2.MockTransport(self.answer)
+        return Client("http://service", transport=transport, retries=Retries(tries=1))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [job for job in self.jobs.values() if job["name"] == name]
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        if self.stops_after is not None:
+            if self.stops_after == 0:
+                raise httpx2.ConnectError("refused")
+            self.stops_after -= 1
+        path = request.url.path
+        if request.method == "POST":
+            return self._submit(request)
+        job_id = path.split("/")[3]
+        if path.endswith("/surface"):
+            self.downloads.append(job_id)
+            return httpx2.Response(200, content=self.content(self.jobs[job_id]["spec"]))
+        return httpx2.Response(200, json=self._look(job_id))
+
+    def _submit(self, request: httpx2.Request) -> httpx2.Response:
+        spec, key = json.loads(request.content), request.headers["Idempotency-Key"]
+        if spec["name"] in self.refuses:
+            problem = Problem(ProblemType.INVALID_DATA, f"{spec['name']}: no such column")
+            return _problem(problem)
+        if key not in self.keys:
+            self.keys[key] = f"job-{len(self.jobs) + 1}"
+            self.jobs[self.keys[key]] = _new_job(self.keys[key], spec)
+        job = self.jobs[self.keys[key]]
+        if job["spec"] != spec:
+            return _problem(Problem(ProblemType.IDEMPOTENCY_CONFLICT, "another body"))
+        return httpx2.Response(202, json=job)
+
+    def _look(self, job_id: str) -> dict[str, Any]:
+        job = self.jobs[job_id]
+        self.looks[job_id] += 1
+        if self.looks[job_id] < LOOKS:
+            job["state"] = "running"
+        elif job["name"] in self.fails:
+            job["state"] = "failed"
+            job["error"] = Problem(ProblemType.TILE_FAILED, "the disk is on fire").to_json()
+        else:
+            job |= {"state": "completed", "points_done": job["points_total"]}
+            if job["kind"] == "finetune":
+                job["output"] = _output(job_id)
+        return job
+
+
+def _problem(problem: Problem) -> httpx2.Response:
+    headers = {"Content-Type": "application/problem+json"}
+    return httpx2.Response(problem.type.status, json=problem.to_json(), headers=headers)
+
+
+def _new_job(job_id: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"name": spec["name"], "kind": spec["kind"], "spec": spec}
+    return {"id": job_id, "state": "queued", "points_total": 1, "points_done": 0, **names}
+
+
+def _output(job_id: str) -> dict[str, Any]:
+    measured = {"eval_loss": 0.5, "eval_error": 0.25}
+    deviations = {"eval_loss_stderr": 0.05, "eval_error_stderr": 0.02}
+    return {
+        "folder": f"/outputs/{job_id}",
+        "checkpoints": [{"step": step, "path": f"/outputs/{job_id}/{step}"} for step in (0, 8)],
+        "labels": ["0", "1"],
+        "log": [
+            {"step": 0, "epoch": 0.0, "eval_loss": 0.7, "eval_error": 0.5, **deviations},
+            {"step": 4, "epoch": 1.0, "loss": 0.6, "learning_rate": 1e-5},
+            {"step": 8, "epoch": 2.0, **measured, **deviations},
+        ],
+    }

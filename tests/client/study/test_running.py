@@ -1,0 +1,214 @@
+"""Running a study: what is submitted when, what is kept, and how it goes on after any end."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from played_service import PlayedService
+
+from bertscape import (
+    InvalidInput,
+    JobFailed,
+    ServiceError,
+    ServiceUnreachable,
+    StudyResults,
+    parse_spec,
+    run_study,
+)
+from bertscape.rollback import Rollback
+from bertscape.rollback_file import rollback_bytes
+from bertscape.spec import ROLLBACK_NUMBERS, parse_study
+from bertscape.study import plan
+from bertscape.surface_file import surface_bytes
+
+LONGER = {"epochs": [5]}
+
+
+@pytest.fixture
+def service(make_surface: Any) -> PlayedService:
+    surface = make_surface()
+
+    def content(spec: Mapping[str, Any]) -> bytes:
+        found = parse_spec(spec)
+        if spec["kind"] != "rollback":
+            return surface_bytes(dataclasses.replace(make_surface(spec["kind"])))
+        count = found.point_count
+        return rollback_bytes(
+            Rollback(
+                spec=found,
+                findings=surface.findings,
+                numbers=np.zeros((len(ROLLBACK_NUMBERS), count)),
+                evaluated=np.ones(count, dtype=np.uint8),
+                run=surface.run,
+            )
+        )
+
+    return PlayedService(content)
+
+
+@pytest.fixture
+def run(study: Any, service: PlayedService, tmp_path: Path) -> Any:
+    """Run a study against the service, in one folder however often."""
+
+    def start(**changes: Any) -> StudyResults:
+        spec = parse_study(study(longer=LONGER, **changes))
+        with service.client() as client:
+            return run_study(spec, tmp_path / "out", client, progress=False, sleep=lambda _: None)
+
+    return start
+
+
+def record(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    return json.loads((tmp_path / "out" / "study.json").read_text())["steps"]
+
+
+def test_a_study_leaves_everything_that_its_plan_names(
+    run: Any, service: PlayedService, tmp_path: Path
+) -> None:
+    results = run()
+    assert (results.missing, results.failed) == ((), {})
+    assert set(results.runs) == {
+        *((task, start) for task in ("mrpc", "rte") for start in ("pretrained", "scratch")),
+        ("mrpc", "longer-5"),
+    }
+    assert set(results.surfaces) == set(results.runs)
+    assert set(results.curves) == set(results.runs) - {("mrpc", "longer-5")}
+    assert set(results.layers) == {
+        (task, group) for task in ("mrpc", "rte") for group in ("low", "middle", "high")
+    }
+    assert set(results.rollbacks) == {"mrpc", "rte"}
+    run_of_rte = results.runs["rte", "scratch"]
+    assert (run_of_rte.accuracy, run_of_rte.eval_error_stderr) == (0.75, 0.02)
+    assert [one.step for one in run_of_rte.output.checkpoints] == [0, 8]
+    assert record(tmp_path)["surface/rte/scratch"]["file"] == "results/surface-rte-scratch.h5"
+    assert StudyResults.load(tmp_path / "out").spec == results.spec
+
+
+def test_a_step_names_the_jobs_that_it_needs(run: Any, service: PlayedService) -> None:
+    run()
+    (start,) = service.named("θ0, from scratch")
+    (mrpc,) = service.named("mrpc, from scratch")
+    (rte,) = service.named("rte, from scratch")
+    (surface,) = service.named("mrpc, from scratch, surface")
+    assert mrpc["spec"]["model"]["pretrained"] == {"job": start["id"]}
+    assert surface["spec"]["model"]["finetuned"] == {"job": mrpc["id"]}
+    assert surface["spec"]["y"]["toward"] == {"job": rte["id"]}
+    assert surface["spec"]["trajectory"] == [{"job": mrpc["id"]}]
+
+
+def test_a_second_call_finds_every_job_and_downloads_nothing(
+    run: Any, service: PlayedService
+) -> None:
+    run()
+    jobs, downloads = len(service.jobs), len(service.downloads)
+    results = run(name="another title")
+    assert (len(service.jobs), len(service.downloads)) == (jobs, downloads)
+    assert (results.missing, results.spec.name) == ((), "another title")
+
+
+def test_only_what_a_change_reaches_is_done_again(run: Any, service: PlayedService) -> None:
+    run()
+    before = set(service.jobs)
+    run(mrpc={"scratch": {"epochs": 9}})
+    new = [service.jobs[job]["name"] for job in service.jobs if job not in before]
+    assert sorted(new) == [
+        "mrpc, from scratch",
+        "mrpc, from scratch, curve",
+        "mrpc, from scratch, surface",
+        "rte, from scratch, surface",  # its y axis
+    ]
+
+
+def test_another_content_of_a_data_file_is_another_job(
+    run: Any, service: PlayedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rte").mkdir()
+    (tmp_path / "rte" / "dev.tsv").write_text("one")
+    run()
+    before = set(service.jobs)
+    (tmp_path / "rte" / "dev.tsv").write_text("two")
+    run()
+    new = {service.jobs[job]["name"] for job in service.jobs if job not in before}
+    assert "rte, pre-trained" in new
+    assert "mrpc, pre-trained" not in new
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2, 7, 20, 50])
+def test_it_goes_on_where_it_was_cut_off(
+    run: Any, service: PlayedService, tmp_path: Path, answers: int
+) -> None:
+    service.stops_after = answers
+    with pytest.raises(ServiceUnreachable):
+        run()
+    so_far = StudyResults.load(tmp_path / "out")
+    assert so_far.missing
+    service.stops_after = None
+    results = run()
+    assert results.missing == ()
+    assert len(service.jobs) == len(plan(results.spec))  # no job twice
+
+
+def test_a_failed_step_stops_only_those_that_need_it(
+    run: Any, service: PlayedService, tmp_path: Path
+) -> None:
+    service.fails = {"rte, from scratch"}
+    with pytest.raises(JobFailed, match=r"finetune/rte/scratch: job .* failed: the disk is on"):
+        run()
+    results = StudyResults.load(tmp_path / "out")
+    lost = {"finetune/rte/scratch", "curve/rte/scratch"} | {
+        f"surface/{task}/scratch" for task in ("mrpc", "rte")
+    }
+    assert set(results.missing) == set(results.failed) == lost
+    assert results.failed["surface/mrpc/scratch"] == "it needs finetune/rte/scratch"
+    assert "the disk is on fire" in results.failed["finetune/rte/scratch"]
+
+
+def test_a_further_call_tries_what_failed_again(run: Any, service: PlayedService) -> None:
+    service.fails = {"rte, from scratch"}
+    for _ in range(2):
+        with pytest.raises(JobFailed):
+            run()
+    service.fails = set()
+    assert run().missing == ()
+    assert len(service.named("rte, from scratch")) == 3
+    assert len(service.named("mrpc, from scratch")) == 1
+
+
+def test_several_failures_are_told_together(run: Any, service: PlayedService) -> None:
+    service.fails = {"rte, pre-trained, rollback", "mrpc, pre-trained, rollback"}
+    with pytest.raises(JobFailed, match="2 steps failed; the first: rollback/mrpc") as caught:
+        run()
+    assert len(caught.value.problem.errors) == 2
+
+
+def test_a_refused_step_is_wrong_use(run: Any, service: PlayedService, tmp_path: Path) -> None:
+    service.refuses = {"rte, pre-trained"}
+    with pytest.raises(ServiceError, match="no such column") as caught:
+        run()
+    assert caught.value.status == 422
+    results = StudyResults.load(tmp_path / "out")
+    assert "no such column" in results.failed["finetune/rte/pretrained"]
+    assert ("mrpc", "scratch") in results.surfaces
+
+
+def test_a_lost_result_is_downloaded_again(
+    run: Any, service: PlayedService, tmp_path: Path
+) -> None:
+    run()
+    (tmp_path / "out" / "results" / "rollback-rte.h5").unlink()
+    downloads = len(service.downloads)
+    assert "rte" in run().rollbacks
+    assert len(service.downloads) == downloads + 1
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"format": "bertscape-study"}'])
+def test_a_folder_without_a_study_is_said_to_be_none(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "study.json").write_text(content)
+    with pytest.raises(InvalidInput, match=r"study\.json.*; expected a file of a study's folder"):
+        StudyResults.load(tmp_path)
