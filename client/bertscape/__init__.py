@@ -24,7 +24,10 @@ from bertscape.job import Job
 from bertscape.job_status import JobStatus
 from bertscape.layer_group import LayerGroup
 from bertscape.readings.basin import BasinKind, BasinWidth, basin_width
+from bertscape.result import Result, read_result
 from bertscape.retries import Retries
+from bertscape.rollback import Rollback
+from bertscape.rollback_file import read_rollback, write_rollback
 from bertscape.self_checks import SelfCheckWarning
 from bertscape.spec import JobSpec, Limits, StudySpec, load_spec, load_study, parse_spec
 from bertscape.study import StudyResults, TrainingRun, run_study
@@ -53,7 +56,9 @@ __all__ = [
     "MissingExtra",
     "Problem",
     "ProblemType",
+    "Result",
     "Retries",
+    "Rollback",
     "Run",
     "SelfCheck",
     "SelfCheckWarning",
@@ -71,7 +76,10 @@ __all__ = [
     "load_spec",
     "load_study",
     "parse_spec",
+    "read_result",
+    "read_rollback",
     "read_surface",
     "run_study",
+    "write_rollback",
     "write_surface",
 ]

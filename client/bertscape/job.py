@@ -22,6 +22,7 @@ from bertscape.errors import (
 from bertscape.job_status import COMPLETED, JobStatus
 from bertscape.progress import JobProgress
 from bertscape.publish import publishing
+from bertscape.result import Result, read_result
 from bertscape.retries import RETRIED_STATUS
 from bertscape.self_checks import warn_of_failures
 from bertscape.surface import Surface
@@ -96,16 +97,24 @@ class Job:
 
         Raises:
             ServiceError: `surface-not-ready`, before the first tile.
+            SurfaceFileError: the job is a rollback: see `result`.
         """
-        content = io.BytesIO()
-        self._connection.download(f"{self._path}/surface", content)
-        content.seek(0)
-        surface = read_surface(content)
+        surface = read_surface(self._content())
         warn_of_failures(check.to_json() for check in surface.self_checks)
         return surface
 
+    def result(self) -> Result:
+        """The `Surface` or the `Rollback` in memory, by the job's kind; as `surface`.
+
+        Raises:
+            ServiceError: `surface-not-ready`, before the first tile.
+        """
+        result = read_result(self._content())
+        warn_of_failures(check.to_json() for check in result.self_checks)
+        return result
+
     def fetch(self, path: str | Path) -> Path:
-        """Download the surface's file; `path` never holds half of it.
+        """Download the file of the surface or rollback; `path` never holds half of it.
 
         Raises:
             OSError: the file could not be written.
@@ -171,6 +180,12 @@ class Job:
         if self.error is not None:
             problem = replace(self.error, detail=f"job {self.id} failed: {self.error.detail}")
         raise JobFailed(problem, self.id, self.state)
+
+    def _content(self) -> io.BytesIO:
+        content = io.BytesIO()
+        self._connection.download(f"{self._path}/surface", content)
+        content.seek(0)
+        return content
 
     @property
     def _path(self) -> str:

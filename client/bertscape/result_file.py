@@ -305,6 +305,17 @@ def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
         raise refusal(name, form, f"not a whole HDF5 file ({error})") from error
 
 
+def form_of(source: str | Path | IO[bytes]) -> str | None:
+    """Which of `FORMATS` a file claims to be, in whatever version; None: neither.
+
+    Raises:
+        SurfaceFileError: it is not there, or not HDF5.
+    """
+    with reading(source, "surface") as opened:
+        found = opened.file.attrs.get("format")
+    return next((form for form, text in FORMATS.items() if text == found), None)
+
+
 def refusal(
     name: str, form: str, reason: str, kind: ProblemType = ProblemType.INVALID_DATA
 ) -> SurfaceFileError:

@@ -1,6 +1,6 @@
-"""Surfaces as files: derived from the journal, never the other way round.
+"""Surfaces and rollbacks as files: derived from the journal, never the other way round.
 
-A file's name holds the job's revision, which counts what its surface is made from. So a name
+A file's name holds the job's revision, which counts what its result is made from. So a name
 means one content for ever, a restarted service knows what is still good, and the entity tag (the
 file's sha256) changes exactly when the content does.
 """
@@ -12,25 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertscape.publish import publishing
-from bertscape.spec import LandscapeSpec
-from bertscape.surface import Attempt, Run, Surface, assemble
-from bertscape.surface_file import surface_bytes
+from bertscape.result import Result, assemble_result, result_bytes
+from bertscape.surface import Attempt, Run
 from bertscape_service.journal import Journal
 from bertscape_service.journal_rows import Results, RunFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A surface as its file holds it."""
+    """A result as its file holds it."""
 
     content: bytes
     etag: str  # strong, with its quotes
 
 
 class Publication:
-    """The published surfaces of one state directory.
+    """The published results of one state directory.
 
-    Every method reads and writes files, may be called from any thread, and builds one surface at
+    Every method reads and writes files, may be called from any thread, and builds one result at
     a time.
     """
 
@@ -62,7 +61,7 @@ class Publication:
     def _build(self, job_id: str) -> bytes:
         results = self._journal.results(job_id)
         assert results is not None  # noqa: S101  jobs are never deleted
-        content = surface_bytes(_surface(results))
+        content = result_bytes(_result(results))
         path = self._path(job_id, results.row.revision)
         with publishing(path) as file:
             file.write(content)
@@ -76,18 +75,16 @@ class Publication:
         return self._folder / f"{job_id}.{revision}.h5"
 
 
-def _surface(results: Results) -> Surface:
+def _result(results: Results) -> Result:
     row = results.row
     assert row.findings is not None  # noqa: S101  pinned before the first tile
-    if not isinstance(row.spec, LandscapeSpec):
-        raise TypeError(f"a job of kind {row.spec.kind!r}")
     facts = row.run or RunFacts(0, row.findings.threads, {})
     attempts = tuple(
         Attempt(a.tile, a.attempt, a.worker, a.device, a.started, a.seconds, a.outcome.value)
         for a in results.attempts
         if a.tile is not None
     )
-    return assemble(
+    return assemble_result(
         row.spec,
         row.findings,
         row.tile_points,

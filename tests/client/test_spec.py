@@ -172,8 +172,8 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"grid__x": "wide"}, "grid.x: 'wide'; expected [low, high, count]"),
         ({"grid": None}, "grid: None; expected a mapping of keys"),
         # kinds, directions and precisions that are not built
-        ({"kind": "rollback"}, "kind: 'rollback'; expected 'surface' or 'curve'"),
-        ({"kind": ...}, "kind: None; expected this key to be given"),
+        ({"kind": "volume"}, "kind: 'volume'; expected one of surface, curve"),
+        ({"kind": ...}, "kind: None; expected one of surface, curve"),
         ({"layers": "top"}, "layers: 'top'; expected all, low, middle, high, embeddings, pooler"),
         ({"layers": [4, 4]}, "layers: [4, 4]; expected .*[first, end], a half-open range"),
         ({"layers": [0, 1, 2]}, "layers: [0, 1, 2]; expected .*[first, end], a half-open range"),
@@ -194,7 +194,7 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ),
         ({"x": {"pca": []}}, "x.pca: []; expected at least 2 checkpoints for component 1"),
         ({"y": {"pca": "a"}}, "y.pca: 'a'; expected a list"),
-        ({"y": {"pca": ["a", 3]}}, "y.pca.1: 3; expected a folder, or {hub: id"),
+        ({"y": {"pca": ["a", 3]}}, "y.pca.1: 3; expected a folder, {hub: id"),
         ({"y": {"pca": ["a", "b"], "component": 0}}, "y.component: 0; expected"),
         ({"y": {"pca": ["a", "b"], "component": 1.0}}, "y.component: 1.0; expected a whole number"),
         (
@@ -217,8 +217,8 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"y": {"random": {"seed": 0.5}}}, "y.random.seed: 0.5; expected a whole number"),
         # checkpoints
         ({"model__pretrained": ...}, "model.pretrained: None; expected this key to be given"),
-        ({"model__pretrained": ""}, "model.pretrained: ''; expected a folder, or {hub: id"),
-        ({"model__pretrained": 3}, "model.pretrained: 3; expected a folder, or {hub: id"),
+        ({"model__pretrained": ""}, "model.pretrained: ''; expected a folder, {hub: id"),
+        ({"model__pretrained": 3}, "model.pretrained: 3; expected a folder, {hub: id"),
         ({"model__pretrained": {"hub": ""}}, "model.pretrained.hub: ''; expected"),
         ({"trajectory": "a"}, "trajectory: 'a'; expected a list"),
         ({"trajectory": [3]}, "trajectory.0: 3; expected a folder"),

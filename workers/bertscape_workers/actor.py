@@ -20,12 +20,11 @@ import ray
 from numpy.typing import NDArray
 
 from bertscape.errors import InvalidInput, Problem
-from bertscape.findings import Findings
+from bertscape.findings import Pins
 from bertscape.spec import JobSpec
 
 if TYPE_CHECKING:
-    from bertscape_workers.evaluator import EvaluatorInputs
-    from bertscape_workers.evaluators import Evaluator
+    from bertscape_workers.job_kinds import JobInputs, PointEvaluator
     from bertscape_workers.memory import MemoryLimits
     from bertscape_workers.prepare import Prepared
 
@@ -58,7 +57,7 @@ class Failure:
 class TileNumbers:
     """A tile's numbers."""
 
-    numbers: NDArray[np.float64]  # (points of the tile, 8), in the order of NUMBERS
+    numbers: NDArray[np.float64]  # (points of the tile, numbers of each), as the spec names them
     started: float  # Unix time, seconds
     seconds: float  # of evaluation alone, without loading
 
@@ -82,7 +81,7 @@ class EvaluationWorker:
 
         self._threads = threads
         self._loaded: str | None = None  # id of the object whose evaluator is held
-        self._evaluator: Evaluator | None = None
+        self._evaluator: PointEvaluator | None = None
         self._stage: tuple[str, int, int] | None = None
         set_threads(threads)
 
@@ -109,7 +108,7 @@ class EvaluationWorker:
     @ray.method(num_returns=2)
     def prepare(
         self, spec: JobSpec, limits: "MemoryLimits | None"
-    ) -> "tuple[Findings | Failure, EvaluatorInputs | None]":
+    ) -> "tuple[Pins | Failure, JobInputs | None]":
         """Prepare a job on this worker's device.
 
         The second value is large: it goes to the object store, belongs to the caller, and so
@@ -131,9 +130,9 @@ class EvaluationWorker:
         """Evaluate the points of a tile, one after the other.
 
         Args:
-            inputs: the one reference to the job's `EvaluatorInputs`; in a list, so that Ray
-                hands over the reference itself and the arrays are mapped only where they are new.
-            coordinates: (points, 2) float64, (α, β) each.
+            inputs: the one reference to the job's `JobInputs`; in a list, so that Ray hands
+                over the reference itself and the arrays are mapped only where they are new.
+            coordinates: (points, 2) float64, as `JobSpec.coordinates` has them.
         """
         try:
             evaluator = self._load(inputs[0])
@@ -151,7 +150,7 @@ class EvaluationWorker:
         if self._loaded == object_id:
             self._unload()
 
-    def _load(self, reference: Any) -> "Evaluator":
+    def _load(self, reference: Any) -> "PointEvaluator":
         if self._evaluator is None or self._loaded != reference.hex():
             self._unload()
             self._evaluator = self._make_evaluator(ray.get(reference, timeout=LOAD_TIMEOUT_S))
@@ -166,15 +165,15 @@ class EvaluationWorker:
 
     # The two methods below are all that a worker for tests replaces.
 
-    def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared":
+    def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared[Pins, JobInputs]":
         from bertscape_workers.job_kinds import prepare_job
 
         return prepare_job(spec, threads=self._threads, progress=self._tell, limits=limits)
 
-    def _make_evaluator(self, inputs: "EvaluatorInputs") -> "Evaluator":
-        from bertscape_workers.evaluators import evaluator_for
+    def _make_evaluator(self, inputs: "JobInputs") -> "PointEvaluator":
+        from bertscape_workers.job_kinds import evaluator_of
 
-        return evaluator_for(inputs)
+        return evaluator_of(inputs)
 
 
 def _on_gpu() -> bool:

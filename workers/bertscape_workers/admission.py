@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import JobSpec, LandscapeSpec, Limits, sources, with_sources
+from bertscape.layer_group import LayerGroup
+from bertscape.spec import JobSpec, LandscapeSpec, Limits, RollbackSpec, sources, with_sources
 from bertscape_workers import architecture, layer_groups
 from bertscape_workers.memory import MemoryNeed, memory_for
 from bertscape_workers.safetensors_headers import (
@@ -184,8 +185,7 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     if finetuned is None:
         return
     architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
-    if isinstance(spec, LandscapeSpec):
-        layer_groups.members(spec.layers, [(name,) for name in finetuned.backbone()])
+    _check_groups(finetuned, spec)
     for folder in folders:
         if folder is not finetuned:
             architecture.refuse_other_architecture(
@@ -194,6 +194,17 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
                 folder.key,
             )
             _check_tensors(finetuned, folder)
+
+
+def _check_groups(finetuned: _Folder, spec: JobSpec) -> None:
+    groups: dict[str, LayerGroup] = {}
+    if isinstance(spec, LandscapeSpec):
+        groups["layers"] = spec.layers
+    if isinstance(spec, RollbackSpec):
+        groups = {layer_groups.group_key(n): group for n, group in enumerate(spec.groups)}
+    tensors = [(name,) for name in finetuned.backbone()]
+    for key, group in groups.items():
+        layer_groups.members(group, tensors, key)
 
 
 def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:

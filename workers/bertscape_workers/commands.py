@@ -13,7 +13,7 @@ from bertscape.progress import StageProgress
 from bertscape.spec import Data, Hub, load_spec, parse_spec
 
 if TYPE_CHECKING:
-    from bertscape.surface import Surface
+    from bertscape.result import Result
 
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
 
@@ -57,27 +57,27 @@ def _run(options: Namespace) -> int:
 
     stages = StageProgress()
     try:
-        surface = run_job(spec, stages, threads=options.threads)
+        result = run_job(spec, stages, threads=options.threads)
     except KeyboardInterrupt:
         stages.close()
         _say("bertscape run: interrupted; nothing was written")
         raise
     finally:
         stages.close()
-    surface.save(options.output)
-    _report(surface, options.output, as_json=options.json)
+    result.save(options.output)
+    _report(result, options.output, as_json=options.json)
     return DONE
 
 
-def _report(surface: "Surface", output: Path, *, as_json: bool) -> None:
-    checks = [check.model_dump(mode="json") for check in surface.self_checks]
-    points, failed = int(surface.evaluated.sum()), len(surface.failed_self_checks)
+def _report(result: "Result", output: Path, *, as_json: bool) -> None:
+    checks = [check.model_dump(mode="json") for check in result.self_checks]
+    points, failed = int(result.evaluated.sum()), len(result.failed_self_checks)
     warn_of_failed_checks(checks)
     if as_json:
         summary = {"output": str(output), "points": points, "self_checks_failed": failed}
         write_json({**summary, "self_checks": checks})
     else:
-        passed = sum(check.passed is True for check in surface.self_checks)
+        passed = sum(check.passed is True for check in result.self_checks)
         write_line(f"{output}: {points} points, self-checks {passed} of {len(checks)} passed")
 
 
@@ -87,7 +87,7 @@ def _say(line: str) -> None:
 
 RUN = Command(
     name="run",
-    help="compute a surface or a curve in this process, without a service",
+    help="compute a surface, a curve or a rollback in this process, without a service",
     add_arguments=_add_run_arguments,
     run=_run,
     extra="workers",

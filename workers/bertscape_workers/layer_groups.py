@@ -25,39 +25,47 @@ class Members:
     layers: tuple[int, int] | None  # the encoder layers of it, half-open; None where it has none
 
 
-def members(group: LayerGroup, tensors: Sequence[tuple[str, ...]]) -> Members:
+def group_key(place: int) -> str:
+    """The key of a rollback's group in the job spec, by its place in the list."""
+    return f"groups[{place}]"
+
+
+def members(group: LayerGroup, tensors: Sequence[tuple[str, ...]], key: str = "layers") -> Members:
     """Find a layer group in a backbone.
 
     Args:
         group: as the job spec has it.
         tensors: of each tensor of the backbone every name, without the backbone's prefix.
+        key: of the group in the job spec.
 
     Raises:
         InvalidInput: the model has no such layers or no pooler, or its layers share tensors.
     """
     if group.is_all:
         return Members((True,) * len(tensors), None)
-    parts = [_part(names, group) for names in tensors]
+    parts = [_part(names, group, key) for names in tensors]
     count = len({part for part in parts if isinstance(part, int)})
     layers = group.layers(count)
     if group.value == POOLER and POOLER not in parts:
-        raise _refusal(group, "a group that the model has: it has no pooler")
+        raise _refusal(key, group, "a group that the model has: it has no pooler")
     if layers.stop > count:
-        raise _refusal(group, f"a range within the {count} encoder layers of the model")
+        raise _refusal(key, group, f"a range within the {count} encoder layers of the model")
     if group.value not in (EMBEDDINGS, POOLER) and not layers:
-        raise _refusal(group, f"a group that is not empty: the model has {count} encoder layer(s)")
+        raise _refusal(
+            key, group, f"a group that is not empty: the model has {count} encoder layer(s)"
+        )
     moving = tuple(part == group.value or part in layers for part in parts)
     return Members(moving, (layers.start, layers.stop) if layers else None)
 
 
-def _part(names: tuple[str, ...], group: LayerGroup) -> _Part:
+def _part(names: tuple[str, ...], group: LayerGroup, key: str) -> _Part:
     """The one part of the backbone that a tensor belongs to."""
     parts = {_part_by_name(name) for name in names}
     part = parts.pop()
     if parts or part is None:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,
-            "layers",
+            key,
             group.to_json(),
             "all",
             "is no group of a model whose layers share tensors or have other names than BERT's: "
@@ -71,5 +79,5 @@ def _part_by_name(name: str) -> _Part | None:
     return int(layer[1]) if layer else _PARTS.get(name.partition(".")[0])
 
 
-def _refusal(group: LayerGroup, expected: str) -> InvalidInput:
-    return InvalidInput.of(ProblemType.INVALID_VALUE, "layers", group.to_json(), expected)
+def _refusal(key: str, group: LayerGroup, expected: str) -> InvalidInput:
+    return InvalidInput.of(ProblemType.INVALID_VALUE, key, group.to_json(), expected)

@@ -5,15 +5,15 @@ from importlib.metadata import version
 
 import numpy as np
 
-from bertscape.grid import coarse_to_fine
-from bertscape.spec import JobSpec, LandscapeSpec, Limits
-from bertscape.surface import Run, Surface, assemble
+from bertscape.result import Result, assemble_result
+from bertscape.spec import JobSpec, Limits
+from bertscape.surface import Run
 from bertscape_workers.admission import admit
-from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.prepare import ProgressCall, prepare
+from bertscape_workers.job_kinds import evaluator_of, prepare_job
+from bertscape_workers.prepare import ProgressCall
 
 _VERSIONED = ("bertscape", "torch", "transformers", "numpy")
-EVALUATING = "evaluating"  # the stage of the grid's points
+EVALUATING = "evaluating"  # the stage of the job's points
 
 
 def run_job(
@@ -22,8 +22,8 @@ def run_job(
     *,
     threads: int = 1,
     device: str | None = None,
-) -> Surface:
-    """Prepare a job and evaluate every point of its grid, coarse to fine.
+) -> Result:
+    """Prepare a job and do every point of it, in their order; of a grid, coarse to fine.
 
     Args:
         spec: with absolute paths; bound by no root.
@@ -34,20 +34,19 @@ def run_job(
     Raises:
         InvalidInput: the spec asks for too much, or its inputs are wrong.
     """
-    if not isinstance(spec, LandscapeSpec):
-        raise TypeError(f"a job of kind {spec.kind!r}")
     spec = admit(spec, Limits())
-    prepared = prepare(spec, device=device, threads=threads, progress=progress)
-    evaluator = evaluator_for(prepared.inputs, device)
-    grid, numbers = spec.points, []
-    for done, (alpha, beta) in enumerate(grid.coordinates(coarse_to_fine(grid).tolist())):
+    prepared = prepare_job(spec, device=device, threads=threads, progress=progress)
+    evaluator = evaluator_of(prepared.inputs, device)
+    count, numbers = spec.point_count, []
+    (tile,) = spec.tiles(count)
+    for done, (first, second) in enumerate(spec.coordinates(tile.points)):
         if progress is not None:
-            progress(EVALUATING, done, grid.size)
-        numbers.append(evaluator.evaluate(float(alpha), float(beta)))
+            progress(EVALUATING, done, count)
+        numbers.append(evaluator.evaluate(float(first), float(second)))
     if progress is not None:
-        progress(EVALUATING, grid.size, grid.size)
+        progress(EVALUATING, count, count)
     run = Run(workers=1, threads=threads, versions=_versions())
-    return assemble(spec, prepared.findings, grid.size, [(0, np.stack(numbers))], run)
+    return assemble_result(spec, prepared.findings, count, [(tile.index, np.stack(numbers))], run)
 
 
 def _versions() -> dict[str, str]:

@@ -90,7 +90,7 @@ def build_plane(request: PlaneRequest, layout: Layout) -> Plane:
     for axis in request.axes:
         if axis.toward is not None:
             directions[axis.key] = _delta(axis.toward, layout, origin)
-            lengths[axis.key] = _length(directions[axis.key], axis.toward, request)
+            lengths[axis.key] = length_toward(directions[axis.key], axis.toward, request)
             if not request.is_delta1(axis):
                 scale(directions[axis.key], delta1_norm / lengths[axis.key])
         if axis.pca:
@@ -181,7 +181,7 @@ def _still(axis: Axis, request: PlaneRequest) -> InvalidInput:
 
 def _delta1_norm(request: PlaneRequest, layout: Layout, theta0: Vector) -> float:
     delta1 = _delta(request.finetuned, layout, theta0)
-    return _length(delta1, request.finetuned, request)
+    return length_toward(delta1, request.finetuned, request)
 
 
 def _delta(checkpoint: CheckpointFiles, layout: Layout, theta0: Vector) -> Vector:
@@ -192,7 +192,8 @@ def _delta(checkpoint: CheckpointFiles, layout: Layout, theta0: Vector) -> Vecto
     return delta
 
 
-def _length(delta: Vector, checkpoint: CheckpointFiles, request: PlaneRequest) -> float:
+def length_toward(delta: Vector, checkpoint: CheckpointFiles, request: PlaneRequest) -> float:
+    """‖delta‖, of a checkpoint minus θ0; `InvalidInput` where it is zero."""
     length = norm(delta)
     if length == 0:
         raise InvalidInput.of(

@@ -1,23 +1,28 @@
 """Preparing a job: everything that its tiles need, and everything that pins it.
 
 `prepare` finds the checkpoints, reads and tokenizes the splits, builds the plane, checks the
-evaluator against plainly loaded models, and projects and measures the trajectory.
+evaluator against plainly loaded models, and projects and measures the trajectory. A rollback is
+prepared by the same steps; see `bertscape_workers.prepare_rollback`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound
+from bertscape.findings import CheckpointFound, Findings, Pins, SelfCheck, SplitFound
 from bertscape.layer_group import LayerGroup
-from bertscape.spec import FINETUNED, Direction, LandscapeSpec
+from bertscape.spec import FINETUNED, Direction, JobSpec, LandscapeSpec, Model
 from bertscape_workers import architecture
-from bertscape_workers.backbone import Config, layout_of, load_config, read_head, skeleton
+from bertscape_workers.backbone import Config, Layout, layout_of, load_config, read_head, skeleton
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
 from bertscape_workers.devices import device_model, pick_device, set_threads
 from bertscape_workers.evaluator import EvaluatorInputs, takes_token_types
-from bertscape_workers.evaluators import Evaluator, evaluator_for
+from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.memory import MemoryLimits, memory_for
 from bertscape_workers.plane import Axis, Plane, PlaneRequest, build_plane, checkpoints_on_plane
 from bertscape_workers.self_checks import compare, expected_numbers, plain_model
@@ -26,17 +31,19 @@ from bertscape_workers.tables import read_rows, source_name
 from bertscape_workers.training import quiet_transformers
 from bertscape_workers.trajectory import measure_trajectory
 
+Found = TypeVar("Found", bound=Pins, covariant=True)
+Inputs = TypeVar("Inputs", covariant=True)
 ProgressCall = Callable[[str, int, int], None]  # stage, done, total
 
 PRECISION = "fp32"  # what `auto` comes to on a CPU, and the only one that is built
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[Found, Inputs]):
     """What preparing gives: what is journalled, and what the workers map."""
 
-    findings: Findings
-    inputs: EvaluatorInputs
+    findings: Found
+    inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def prepare(
     threads: int = 1,
     progress: ProgressCall | None = None,
     limits: MemoryLimits | None = None,
-) -> Prepared:
+) -> Prepared[Findings, EvaluatorInputs]:
     """Prepare a job, holding one checkpoint at a time beside the plane's vectors.
 
     Args:
@@ -80,40 +87,58 @@ def prepare(
     Raises:
         InvalidInput: whatever is wrong with the checkpoints, the data or the sizes.
     """
-    tell = progress or _silent
+    tell = progress or silent
     set_threads(threads)
     device = device or pick_device()
     with quiet_transformers():
         checkpoints = find_checkpoints(spec)
-        config = _checked_config(checkpoints, spec)
-        pins = _fingerprints(checkpoints, tell)
-        splits = _splits(spec, checkpoints, config, tell)
+        config = checked_config(checkpoints, spec)
+        found = fingerprints(checkpoints, tell)
+        splits = tokenized_splits(spec, checkpoints, config, tell)
         inputs, plane = _inputs(checkpoints, config, splits, limits, tell)
         evaluator = evaluator_for(inputs, device)
-        checks = _self_checks(checkpoints.plane, plane, inputs, evaluator, tell)
+        places = [
+            Place(name, files, at, partial(evaluator.evaluate, *at))
+            for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
+        ]
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, tell)
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
     findings = Findings(
-        checkpoints=pins,
-        splits={name: _found(spec, name, split) for name, split in splits.items()},
+        **dict(pins(spec, found, splits, config, device, threads)),
         delta1_norm=plane.delta1_norm,
         delta2_norm=plane.lengths.get("y"),
         cosine=plane.cosine,
-        classes=architecture.label_count(config),
-        self_checks=tuple(checks),
+        self_checks=checks,
         trajectory=trajectory,
-        precision=PRECISION,
-        device=device_model(device),
-        threads=threads,
-        torch=torch.__version__,
         group=plane.group,
         explained_variance=plane.explained_variance or None,
     )
     return Prepared(findings, inputs)
 
 
-def _found(spec: LandscapeSpec, name: str, split: TokenizedSplit) -> SplitFound:
+def pins(
+    spec: JobSpec,
+    checkpoints: dict[str, CheckpointFound],
+    splits: dict[str, TokenizedSplit],
+    config: Config,
+    device: str,
+    threads: int,
+) -> Pins:
+    """What pins a job of any kind."""
+    return Pins(
+        checkpoints=checkpoints,
+        splits={name: _found(spec, name, split) for name, split in splits.items()},
+        classes=architecture.label_count(config),
+        precision=PRECISION,
+        device=device_model(device),
+        threads=threads,
+        torch=torch.__version__,
+    )
+
+
+def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
     return SplitFound(
         source=source_name(getattr(spec.data, name)),
         sha256=split.sha256(),
@@ -122,7 +147,7 @@ def _found(spec: LandscapeSpec, name: str, split: TokenizedSplit) -> SplitFound:
     )
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int) -> None:
     """Nobody listens."""
 
 
@@ -135,20 +160,25 @@ def find_checkpoints(spec: LandscapeSpec) -> JobCheckpoints:
     Raises:
         InvalidInput: one is not there, or holds no config.json or safetensors.
     """
-    pretrained = locate(spec.model.pretrained, "model.pretrained")
-    finetuned = locate(spec.model.finetuned, "model.finetuned")
+    pretrained, finetuned, tokenizers = find_model(spec.model)
     directions = [("x", spec.x), ("y", spec.y)]
     axes = tuple(_axis(key, one, finetuned) for key, one in directions if one is not None)
-    tokenizers = (
-        (locate_tokenizer(spec.model.tokenizer, "model.tokenizer"),)
-        if spec.model.tokenizer is not None
-        else (finetuned, pretrained)
-    )
     trajectory = tuple(
         locate(one, f"trajectory[{place}]") for place, one in enumerate(spec.trajectory)
     )
     request = PlaneRequest(pretrained, finetuned, axes, spec.origin, spec.layers)
     return JobCheckpoints(request, tokenizers, trajectory)
+
+
+def find_model(
+    model: Model,
+) -> tuple[CheckpointFiles, CheckpointFiles, tuple[CheckpointFiles, ...]]:
+    """θ0, θ1, and where to look for a tokenizer, in this order; errors as `find_checkpoints`."""
+    pretrained = locate(model.pretrained, "model.pretrained")
+    finetuned = locate(model.finetuned, "model.finetuned")
+    if model.tokenizer is None:
+        return pretrained, finetuned, (finetuned, pretrained)
+    return pretrained, finetuned, (locate_tokenizer(model.tokenizer, "model.tokenizer"),)
 
 
 def _axis(key: str, direction: Direction, finetuned: CheckpointFiles) -> Axis:
@@ -162,7 +192,7 @@ def _axis(key: str, direction: Direction, finetuned: CheckpointFiles) -> Axis:
     return Axis(key, toward=locate(direction.toward, f"{key}.toward"))
 
 
-def _checked_config(checkpoints: JobCheckpoints, spec: LandscapeSpec) -> Config:
+def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
     """The config of θ1, after all others were found to fit it."""
     finetuned = checkpoints.plane.finetuned
     plain = finetuned.config
@@ -175,25 +205,31 @@ def _checked_config(checkpoints: JobCheckpoints, spec: LandscapeSpec) -> Config:
     return load_config(finetuned)
 
 
-def _fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, CheckpointFound]:
+def fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, CheckpointFound]:
+    """What pins each checkpoint, by its name in `Findings.checkpoints`."""
     named = checkpoints.named()
     found: dict[CheckpointFiles, CheckpointFound] = {}
-    pins = {}
+    by_name = {}
     for done, (name, files) in enumerate(named.items()):
         tell("reading checkpoints", done, len(named))
         same = next((f for f in found if f.folder == files.folder), None)
         found[files] = found[same] if same else files.found()
-        pins[name] = found[files].model_copy(update={"source": files.source})
+        by_name[name] = found[files].model_copy(update={"source": files.source})
     tell("reading checkpoints", len(named), len(named))
-    return pins
+    return by_name
 
 
 # --- splits and plane ---------------------------------------------------------------------------
 
 
-def _splits(
-    spec: LandscapeSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
+def tokenized_splits(
+    spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
 ) -> dict[str, TokenizedSplit]:
+    """Both splits by name, train and eval.
+
+    Raises:
+        InvalidInput: no tokenizer, or rows or labels that do not do.
+    """
     tokenizer = load_tokenizer(checkpoints.tokenizer)
     types = int(config.get("type_vocab_size", 0)) if takes_token_types(skeleton(config)) else 0
     vocabulary = Vocabulary(tokens=int(config["vocab_size"]), token_types=types)
@@ -224,11 +260,8 @@ def _inputs(
     request = checkpoints.plane
     model = skeleton(config)
     layout = layout_of(model)
-    if limits is not None:
-        size = sum(split.bytes for split in splits.values())
-        longest = max(int(split.lengths.max()) for split in splits.values())
-        states = _fixed_states(request.layers, splits)
-        limits.check(memory_for(layout.size, len(request.axes), config, longest, size, states))
+    states = _fixed_states(request.layers, splits)
+    check_memory(limits, layout, len(request.axes), config, splits, states)
     tell("building the plane", 0, 1)
     head = read_head(request.finetuned, model)
     plane = build_plane(request, layout)
@@ -247,6 +280,22 @@ def _inputs(
     return inputs, plane
 
 
+def check_memory(
+    limits: MemoryLimits | None,
+    layout: Layout,
+    directions: int,
+    config: Config,
+    splits: dict[str, TokenizedSplit],
+    states: int = 0,
+) -> None:
+    """Raise `InvalidInput` where the job needs more than there is; see `memory_for`."""
+    if limits is None:
+        return
+    size = sum(split.bytes for split in splits.values())
+    longest = max(int(split.lengths.max()) for split in splits.values())
+    limits.check(memory_for(layout.size, directions, config, longest, size, states))
+
+
 def _fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
     """How many hidden states enter the lowest layer that moves, where all below it stays."""
     if group.holds_embeddings:
@@ -255,20 +304,29 @@ def _fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
     return sum(len(one) if group.holds_pooler else len(one.tokens) for one in splits.values())
 
 
-def _self_checks(
-    request: PlaneRequest,
-    plane: Plane,
-    inputs: EvaluatorInputs,
-    evaluator: Evaluator,
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint lies, and what the evaluator says there."""
+
+    name: str  # as `SelfCheck.checkpoint`
+    files: CheckpointFiles
+    at: tuple[float, float]  # (α, β)
+    found: Callable[[], NDArray[np.float64]]  # the (8,) numbers
+
+
+def self_checks(
+    places: Sequence[Place],
+    finetuned: CheckpointFiles,
+    splits: dict[str, TokenizedSplit],
     tell: ProgressCall,
-) -> list[SelfCheck]:
-    places = checkpoints_on_plane(request, plane)
+) -> tuple[SelfCheck, ...]:
+    """The checkpoint of each place as the plain model has it, with θ1's head, and as found."""
     checks = []
-    for done, (name, files, at) in enumerate(places):
+    for done, place in enumerate(places):
         tell("self-checks", done, len(places))
-        model = plain_model(files, request.finetuned)
-        expected = expected_numbers(model, inputs.train, inputs.eval)
+        model = plain_model(place.files, finetuned)
+        expected = expected_numbers(model, splits["train"], splits["eval"])
         del model  # before the next one is loaded
-        checks.append(compare(name, at, expected, evaluator.evaluate(*at), PRECISION))
+        checks.append(compare(place.name, place.at, expected, place.found(), PRECISION))
     tell("self-checks", len(places), len(places))
-    return checks
+    return tuple(checks)

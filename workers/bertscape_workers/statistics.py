@@ -24,8 +24,28 @@ def point_numbers(train: Outcomes, evaluation: Outcomes) -> NDArray[np.float64]:
     return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
 
 
+def point_changes(
+    before: tuple[Outcomes, Outcomes], after: tuple[Outcomes, Outcomes]
+) -> NDArray[np.float64]:
+    """How the numbers of a point change, (8,) float64 in the order of `NUMBERS`.
+
+    Each change is the mean of the differences of the same examples, and its standard error s/√n
+    that of this mean.
+
+    Args:
+        before: of (train, eval).
+        after: the same examples.
+    """
+    pairs = []
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is the answer
+        for old, new in zip(before, after, strict=True):
+            pairs.append(mean_loss(new.losses - old.losses))
+            pairs.append(mean_loss(new.wrong.astype(np.float64) - old.wrong))
+    return np.array([*(mean for mean, _ in pairs), *(error for _, error in pairs)])
+
+
 def mean_loss(losses: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean of per-example losses and its standard error s/√n.
+    """The mean of per-example losses, or of their differences, and its standard error s/√n.
 
     Args:
         losses: cross-entropies in nats, (n,) float64; NaN and infinity pass through unaltered.

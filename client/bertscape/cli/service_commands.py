@@ -18,7 +18,7 @@ from bertscape.errors import InvalidInput, ProblemType, ServiceError
 from bertscape.job import Job
 from bertscape.job_status import COMPLETED
 from bertscape.progress import JobProgress
-from bertscape.surface_file import read_surface
+from bertscape.result import read_result
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -188,7 +188,7 @@ def _fetch(options: Namespace) -> int:
     with _client(options) as client:
         job = client.job(options.id)
         share = _fetch_to(job, options.output)
-    warn_of_failed_checks([check.to_json() for check in read_surface(options.output).self_checks])
+    warn_of_failed_checks([check.to_json() for check in read_result(options.output).self_checks])
     if options.json:
         write_json({"output": str(options.output), "complete": share == 1, "share": share})
     elif share < 1:
@@ -200,7 +200,7 @@ def _fetch(options: Namespace) -> int:
 
 def _fetch_to(job: Job, path: Path) -> float:
     """Download, and return the share of points that the file holds."""
-    return float(read_surface(job.fetch(path)).evaluated.mean())
+    return float(read_result(job.fetch(path)).evaluated.mean())
 
 
 def _cancel(options: Namespace) -> int:
@@ -215,7 +215,7 @@ def _cancel(options: Namespace) -> int:
 
 FETCH = Command(
     name="fetch",
-    help="download a job's surface; of a job that runs, a snapshot",
+    help="download a job's surface or rollback; of a job that runs, a snapshot",
     add_arguments=_add_fetch,
     run=_fetch,
 )

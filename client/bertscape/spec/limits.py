@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec.job import JobSpec
 from bertscape.spec.landscape import LandscapeSpec
+from bertscape.spec.rollback import RollbackSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +38,6 @@ class Limits:
                 if direction is not None and direction.pca is not None:
                     along = len(direction.pca)
                     counts[f"{axis}.pca"] = (along, self.trajectory, "checkpoints")
+        if isinstance(spec, RollbackSpec):
+            counts["groups"] = (spec.point_count, self.points, "points, of which θ1 is one")
         return counts

@@ -1,6 +1,7 @@
 """From a file or plain values to a job spec, with a problem for each wrong key."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,6 +65,17 @@ def load_spec(path: Path) -> JobSpec:
     return absolute(parse_spec(plain_values(path)), path.resolve().parent)
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, for which 1e-5 is a number, as in YAML 1.2, in JSON and in Python."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
+    list("-+.0123456789"),
+)
+
+
 def plain_values(path: Path) -> object:
     """What a YAML or JSON file holds.
 
@@ -77,7 +89,7 @@ def plain_values(path: Path) -> object:
             ProblemType.PATH_NOT_FOUND, None, str(path), "a readable spec file", f"({error})"
         ) from error
     try:
-        value: object = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        value: object = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a safe one)
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, None, str(path), "YAML or JSON", " ".join(str(error).split())

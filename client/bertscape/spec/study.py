@@ -76,6 +76,16 @@ def _toward(value: object) -> object:
     raise wrong("the name of a task, or {random: {seed: 0}}")
 
 
+class Evaluate(Values):
+    """How many examples of each split a point is evaluated on; default: all that `data` has.
+
+    A sample is drawn by the split's `seed`, and of those that were trained on.
+    """
+
+    train: int | None = Field(default=None, ge=1)
+    eval: int | None = Field(default=None, ge=1)
+
+
 class Task(Values):
     """A data set, what is special in training on it, and where its y axis points."""
 
@@ -84,6 +94,7 @@ class Task(Values):
     scratch: Overrides = Overrides()  # over the study's `scratch`
     # Another task: its run from the same start. Default: the next task in the list.
     toward: Annotated[str | RandomDirection | None, BeforeValidator(_toward)] = None
+    evaluate: Evaluate | None = None  # default: the study's
 
     @field_serializer("training", "scratch")
     def _only_given(self, overrides: Overrides) -> dict[str, Any]:
@@ -121,16 +132,6 @@ class RolledBack(Values):
     groups: Groups = _THIRDS
 
     _none_twice = field_validator("groups")(_different)
-
-
-class Evaluate(Values):
-    """How many examples of each split a point is evaluated on; default: all that `data` has.
-
-    A sample is drawn by the split's `seed`, and of those that were trained on.
-    """
-
-    train: int | None = Field(default=None, ge=1)
-    eval: int | None = Field(default=None, ge=1)
 
 
 class StudySpec(Values):

@@ -257,7 +257,7 @@ def _run(task: str, start: str) -> JobOutput:
 
 def _evaluated(study: StudySpec, task: str) -> Data:
     """The task's data, of each split as many examples as a point is to be evaluated on."""
-    data, asked = study.tasks[task].data, study.evaluate
+    data, asked = study.tasks[task].data, study.tasks[task].evaluate or study.evaluate
     sampled = {"train": _sampled(data.train, asked.train), "eval": _sampled(data.eval, asked.eval)}
     return data.model_copy(update=sampled)
 

@@ -119,11 +119,13 @@ def test_a_point_is_evaluated_on_a_sample_of_what_was_trained_on(study: Any) -> 
     values = study(evaluate={"train": 256, "eval": 64})
     values["tasks"]["mrpc"]["data"]["train"] |= {"examples": 1000, "seed": 3}
     values["tasks"]["rte"]["data"]["train"] |= {"examples": 100}
+    values["tasks"]["rte"]["evaluate"] = {"train": 200}
     planned = steps(values)
     assert planned["finetune/mrpc/pretrained"].spec.data.train.examples == 1000
     seen = planned["curve/mrpc/pretrained"].spec.data
     assert (seen.train.examples, seen.train.seed, seen.eval.examples) == (256, 3, 64)
-    assert planned["curve/rte/pretrained"].spec.data.train.examples == 100
+    seen = planned["curve/rte/pretrained"].spec.data
+    assert (seen.train.examples, seen.eval.examples) == (100, None)
 
 
 def test_a_single_task_has_a_random_direction(study: Any) -> None:

@@ -116,6 +116,13 @@ def test_paths_are_relative_to_the_file(study: Any, tmp_path: Path) -> None:
     assert not isinstance(spec.tokenizer, str)
 
 
+def test_a_number_may_be_written_with_an_exponent_alone(study: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, study())
+    path.write_text(path.read_text() + "training: {learning_rate: 1e-5, weight_decay: 1E+0}\n")
+    training = load_study(path).training
+    assert (training.learning_rate, training.weight_decay) == (1e-5, 1.0)
+
+
 def test_a_path_takes_variables_of_the_environment(study: Any, tmp_path: Path) -> None:
     values = study(pretrained="${MODELS}/bert")
     values["tasks"]["rte"]["data"]["train"]["path"] = "${GLUE}/${TASK}.tsv"
