@@ -14,6 +14,7 @@ from bertscape.errors import InvalidInput, Problem, ProblemType
 from bertscape.spec.checkpoint import FINETUNED, TAGS
 from bertscape.spec.job import JobSpec
 from bertscape.spec.landscape import LandscapeSpec
+from bertscape.spec.rollback import RollbackSpec
 from bertscape.spec.study import STUDY
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
@@ -22,6 +23,7 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 KINDS: Mapping[str, type[JobSpec]] = {
     "surface": LandscapeSpec,
     "curve": LandscapeSpec,
+    "rollback": RollbackSpec,
 }
 
 
