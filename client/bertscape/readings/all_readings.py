@@ -1,11 +1,10 @@
 """Everything that can be read off one surface, together."""
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bertscape.json_values import plain
 from bertscape.readings.consistency import DEFAULT_FRACTION, Consistency, consistency
 from bertscape.readings.curvature import Curvature, curvature
 from bertscape.readings.directions import Directions, directions
@@ -39,7 +38,7 @@ class Readings:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN and infinity are strings, as in all of bertscape's JSON."""
-        values: dict[str, Any] = _plain(dataclasses.asdict(self))
+        values: dict[str, Any] = plain(self)
         return values
 
 
@@ -73,17 +72,3 @@ def measure(
         directions=directions(surface),
         checkpoints=shown_checkpoints(surface),
     )
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case float() if math.isnan(value):
-            return "NaN"
-        case float() if math.isinf(value):
-            return "Infinity" if value > 0 else "-Infinity"
-        case _:
-            return value

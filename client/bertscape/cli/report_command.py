@@ -1,0 +1,48 @@
+"""The command that writes the report of a study."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bertscape.cli.service_commands import refuse_unwritable
+from bertscape.cli.text import write_line
+from bertscape.command import DONE, Command
+from bertscape.study.results import StudyResults
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY", type=Path, help="the study's folder")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="the HTML file (default: report.html in the folder)",
+    )
+    parser.add_argument(
+        "--figures", metavar="DIR", type=Path, help="also write each picture as SVG and PNG there"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="also write all numbers as JSON to this file"
+    )
+
+
+def _report(options: Namespace) -> int:
+    from bertscape.report import write_report
+
+    output = options.output or options.study / "report.html"
+    results = StudyResults.load(options.study)
+    for path in filter(None, (output, options.json)):
+        refuse_unwritable(path)
+    write_report(results, output, options.figures, options.json)
+    write_line(str(output))
+    return DONE
+
+
+REPORT = Command(
+    name="report",
+    help="write everything that a study shows into one HTML file",
+    add_arguments=_add_arguments,
+    run=_report,
+    extra="plot",
+    requires=("matplotlib",),
+)

@@ -1,0 +1,65 @@
+"""A study's results as the page that shows them all."""
+
+from collections.abc import Iterator
+
+from bertscape.report.blocks import Block, Page, Text
+from bertscape.report.findings import Verdict
+from bertscape.report.sections.checks import checks_section, failures, provenance_section
+from bertscape.report.sections.landscape import (
+    curves_section,
+    generalization_section,
+    training_loss_section,
+)
+from bertscape.report.sections.layers import layers_section, rollback_section
+from bertscape.report.sections.outcomes import accuracy_section, findings_section
+from bertscape.report.sections.training import longer_section, optimization_section
+from bertscape.report.sections.widths import shown_section, widths_section
+from bertscape.spec.checkpoint import plain
+from bertscape.study.plan import plan
+from bertscape.study.results import StudyResults
+
+
+def page_of(results: StudyResults, verdicts: tuple[Verdict, ...]) -> Page:
+    """All sections, in the order of the paper."""
+    return Page(
+        title=results.spec.name or "Loss landscapes of a fine-tuned BERT",
+        lead=tuple(_lead(results)),
+        sections=(
+            findings_section(verdicts),
+            accuracy_section(results),
+            curves_section(results),
+            training_loss_section(results),
+            optimization_section(results),
+            generalization_section(results),
+            layers_section(results),
+            longer_section(results),
+            rollback_section(results),
+            widths_section(results),
+            shown_section(results),
+            checks_section(results),
+            provenance_section(results),
+        ),
+    )
+
+
+def _lead(results: StudyResults) -> Iterator[Block]:
+    source = plain(results.spec.pretrained)
+    model = source if isinstance(source, str) else source.get("hub") or f"job {source['job']}"
+    tasks = ", ".join(results.spec.tasks)
+    yield Text(
+        f"{model}, fine-tuned on {tasks}: from the pre-trained start, and from a random one with "
+        "the same architecture. Only the backbone moves on the surfaces; the head stays as "
+        "fine-tuning left it. θ0 is where a training began, θ1 where it ended, θ2 where that of "
+        "another task from the same start ended; δ1 = θ1 − θ0, and δ2 = θ2 − θ0 at the length of "
+        "δ1."
+    )
+    yield from failures(results)
+    if results.missing:
+        steps = len(plan(results.spec))
+        failed = [f"{key} failed: {why}" for key, why in results.failed.items()]
+        reasons = f" {'; '.join(failed)}." if failed else ""
+        yield Text(
+            f"This study is not whole: {len(results.missing)} of {steps} steps are missing, and "
+            f"said so where they belong.{reasons} Missing: {', '.join(results.missing)}.",
+            "missing",
+        )

@@ -1,0 +1,141 @@
+"""The paper's findings, each judged for each task of a study."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bertscape.report.verdicts import (
+    Judgement,
+    easier_optimization,
+    flatter_optimum,
+    generalizes_better,
+    lower_layers_cost_less,
+    lower_layers_flatter,
+    robust_to_overfitting,
+    surfaces_agree,
+    undecided,
+    wider_optimum,
+)
+from bertscape.report.words import LONGER
+from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One finding of the paper, for one task."""
+
+    finding: str  # a stable name, a key of `STATEMENTS`
+    task: str
+    judgement: Judgement
+
+
+Judge = Callable[[StudyResults, str], Judgement]
+
+
+def judge(results: StudyResults) -> tuple[Verdict, ...]:
+    """Every finding for every task to which it applies, in the paper's order."""
+    return tuple(
+        Verdict(name, task, judge_one(results, task))
+        for name, judge_one in _JUDGES.items()
+        for task in _tasks(results, name)
+    )
+
+
+def _tasks(results: StudyResults, finding: str) -> tuple[str, ...]:
+    match finding:
+        case "robust-to-overfitting":
+            return results.spec.tasks_of("longer")
+        case "lower-layers-cost-less":
+            return results.spec.tasks_of("rollback")
+        case "lower-layers-flatter":
+            return results.spec.tasks_of("layers")
+    return tuple(results.spec.tasks)
+
+
+def _optimum(compare: Callable[..., Judgement]) -> Judge:
+    """By both surfaces, or by both curves where a surface is missing."""
+
+    def judged(results: StudyResults, task: str) -> Judgement:
+        for found in (results.surfaces, results.curves):
+            both = [found.get((task, start)) for start in (PRETRAINED, SCRATCH)]
+            if None not in both:
+                return compare(*both)
+        return _not_measured(f"surface/{task}/{start}" for start in (PRETRAINED, SCRATCH))
+
+    return judged
+
+
+def _of_both_runs(compare: Callable[[TrainingRun, TrainingRun], Judgement]) -> Judge:
+    def judged(results: StudyResults, task: str) -> Judgement:
+        here, there = results.runs.get((task, PRETRAINED)), results.runs.get((task, SCRATCH))
+        if here is None or there is None:
+            return _not_measured(f"finetune/{task}/{start}" for start in (PRETRAINED, SCRATCH))
+        return compare(here, there)
+
+    return judged
+
+
+def _easier(here: TrainingRun, there: TrainingRun) -> Judgement:
+    return easier_optimization(here.output.log, there.output.log, len(here.output.labels))
+
+
+def _robust(results: StudyResults, task: str) -> Judgement:
+    return robust_to_overfitting(dict(longer_runs(results, task)))
+
+
+def longer_runs(results: StudyResults, task: str) -> Iterator[tuple[float, TrainingRun]]:
+    """By epochs, shortest first; the usual training is one of them only where it takes two."""
+    runs = {
+        float(start.removeprefix(LONGER)): run
+        for (name, start), run in results.runs.items()
+        if name == task and start.startswith(LONGER)
+    }
+    usual = results.runs.get((task, PRETRAINED))
+    if len(runs) == 1 and usual is not None and usual.output.log:
+        runs.setdefault(usual.output.log[-1].epoch, usual)
+    yield from sorted(runs.items(), key=lambda item: item[0])
+
+
+def _agree(results: StudyResults, task: str) -> Judgement:
+    surface = results.surfaces.get((task, PRETRAINED))
+    if surface is None:
+        return _not_measured([f"surface/{task}/{PRETRAINED}"])
+    return surfaces_agree(surface)
+
+
+def _rolled_back(results: StudyResults, task: str) -> Judgement:
+    rollback = results.rollbacks.get(task)
+    if rollback is None:
+        return _not_measured([f"rollback/{task}"])
+    return lower_layers_cost_less(rollback)
+
+
+def _layers(results: StudyResults, task: str) -> Judgement:
+    groups = {group: one for (name, group), one in results.layers.items() if name == task}
+    return lower_layers_flatter(groups)
+
+
+def _not_measured(keys: Iterator[str] | list[str]) -> Judgement:
+    return undecided(f"not measured: needs {' and '.join(keys)}")
+
+
+_JUDGES: dict[str, Judge] = {
+    "wider-optimum": _optimum(wider_optimum),
+    "flatter-optimum": _optimum(flatter_optimum),
+    "easier-optimization": _of_both_runs(_easier),
+    "robust-to-overfitting": _robust,
+    "generalizes-better": _of_both_runs(generalizes_better),
+    "surfaces-agree": _agree,
+    "lower-layers-cost-less": _rolled_back,
+    "lower-layers-flatter": _layers,
+}
+
+STATEMENTS = {
+    "wider-optimum": "Pre-training reaches a wider optimum than training from scratch",
+    "flatter-optimum": "Pre-training reaches a flatter optimum than training from scratch",
+    "easier-optimization": "Optimization is easier from the pre-trained start",
+    "robust-to-overfitting": "Fine-tuning is robust to overfitting",
+    "generalizes-better": "The pre-trained start ends in a model that generalizes better",
+    "surfaces-agree": "The generalization error surface agrees with the training loss surface",
+    "lower-layers-cost-less": "Lower layers are more transferable: putting them back costs less",
+    "lower-layers-flatter": "Lower layers are more invariant: moving them raises the loss less",
+}

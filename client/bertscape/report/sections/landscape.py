@@ -1,0 +1,133 @@
+"""Curves and surfaces: the training loss, and the generalization error, pre-trained or not."""
+
+from collections.abc import Iterator
+
+from bertscape.map_panel import scale_of
+from bertscape.readings import consistency
+from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
+from bertscape.report.figures import curve_panel, map_panel
+from bertscape.report.number_text import number, with_interval
+from bertscape.report.study_parts import gaps, of_task
+from bertscape.report.words import slug, start_words
+from bertscape.study.results import StudyResults
+from bertscape.surface import Surface
+
+MAP_KEY = (
+    "White line: the trajectory of the checkpoints{projection}; circle θ0, star θ1, square θ2. "
+    "Hatched: not evaluated; red ×: evaluated, but not a finite number. Axes in ‖δ1‖ of each "
+    "panel's own run."
+)
+BASIN_KEY = " Dashed black: edge of the basin, half of chance, ½ ln K nat for K classes."
+
+
+def map_key(surfaces: dict[str, Surface], *, basin: bool) -> str:
+    """What the marks in maps mean."""
+    found = [one.trajectory for one in surfaces.values() if one.trajectory is not None]
+    values = [v for one in found for v in (*one.alpha, *one.beta)]
+    paper = bool(values) and all(v == v for v in values)  # NaN where it is not defined
+    projection = " (the paper's projection)" if paper else " (least squares)" if values else ""
+    return MAP_KEY.format(projection=projection) + (BASIN_KEY if basin else "")
+
+
+def map_panels(surfaces: dict[str, Surface], value: str) -> Iterator[Panel]:
+    """A panel for each surface, by the words of its title, on one colour scale."""
+    scale = scale_of(value, list(surfaces.values()))
+    for title, surface in surfaces.items():
+        yield map_panel(slug(title), title, surface, value, scale)
+
+
+def curves_section(results: StudyResults) -> Section:
+    """Training loss along δ1."""
+    panels = []
+    for task in results.spec.tasks:
+        curves = {start_words(s): one for s, one in of_task(results.curves, task).items()}
+        if curves:
+            panels.append(curve_panel(slug(task), task, curves, "train_loss"))
+    caption = (
+        "Training loss J(θ0 + αδ1) along each run's own direction: α = 0 is where its training "
+        "began, α = 1 where it ended. Bands: 95 % intervals; a × at the foot marks a value that "
+        "is not finite."
+    )
+    pictures = (
+        (Picture("curves", caption, tuple(panels), "one-dimensional training loss curves"),)
+        if panels
+        else ()
+    )
+    return Section(
+        "curves",
+        "Training loss along δ1",
+        (*pictures, *gaps(results, "curve/")),
+    )
+
+
+def training_loss_section(results: StudyResults) -> Section:
+    """Training loss surfaces, one picture a task."""
+    return Section(
+        "training-loss",
+        "Training loss surfaces",
+        (
+            *_pictures(results, "train_loss", "training-loss", "two-dimensional training loss "
+                       "surfaces and optimization trajectories"),
+            *gaps(results, "surface/", longer=False),
+        ),
+    )  # fmt: skip
+
+
+def generalization_section(results: StudyResults) -> Section:
+    """Generalization error surfaces, and how they agree with the training loss."""
+    return Section(
+        "generalization",
+        "Generalization error surfaces",
+        (
+            *_pictures(results, "eval_error", "generalization", "generalization error surfaces, "
+                       "and their consistency with the training loss surfaces"),
+            *_agreement(results),
+            *gaps(results, "surface/", longer=False),
+        ),
+    )  # fmt: skip
+
+
+_WHAT = {
+    "train_loss": "Mean cross-entropy on the training split",
+    "eval_error": "1 − accuracy on the evaluation split",
+}
+
+
+def _pictures(results: StudyResults, value: str, name: str, paper: str) -> Iterator[Picture]:
+    for task in results.spec.tasks:
+        surfaces = {
+            f"{task}, {start_words(start)}": one
+            for start, one in of_task(results.surfaces, task).items()
+        }
+        if surfaces:
+            key = map_key(surfaces, basin=value == "train_loss")
+            caption = (
+                f"{_WHAT[value]}, task {task}, over the plane of δ1 and δ2; both panels on one "
+                f"colour scale. {key}"
+            )
+            panels = tuple(map_panels(surfaces, value))
+            yield Picture(f"{name}-{slug(task)}", caption, panels, paper)
+
+
+def _agreement(results: StudyResults) -> Iterator[Block]:
+    rows: list[tuple[str | Cell, ...]] = []
+    for task in results.spec.tasks:
+        for start, surface in of_task(results.surfaces, task).items():
+            found = consistency(surface)
+            rows.append(
+                (
+                    f"{task}, {start_words(start)}",
+                    with_interval(found.rank_correlation),
+                    with_interval(found.overlap),
+                    number(found.chance),
+                    f"{found.points:,}",
+                )
+            )
+    if rows:
+        caption = (
+            "How far the generalization error and the training loss tell the same story over the "
+            "grid: Spearman's rank correlation, and how much the lowest tenths of the points "
+            "overlap (intersection over union), with 95 % intervals and the overlap by chance."
+        )
+        head = ("Surface", "Rank correlation", "Overlap", "By chance", "Points")
+        yield Table(caption, head, tuple(rows))

@@ -1,0 +1,124 @@
+"""Layer groups: each moved alone, and each put back."""
+
+from collections.abc import Iterator
+
+from bertscape.plot_words import group_words
+from bertscape.readings import circle_rises, optimum_area
+from bertscape.report.blocks import Block, Cell, Picture, Section, Table
+from bertscape.report.figures import dot_panel
+from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.sections.landscape import map_key, map_panels
+from bertscape.report.study_parts import gaps, groups_of
+from bertscape.report.words import slug
+from bertscape.rollback import Rollback
+from bertscape.study.results import StudyResults
+
+
+def layers_section(results: StudyResults) -> Section:
+    """Surfaces on which one layer group moves, and their readings."""
+    blocks: list[Block] = []
+    for task in results.spec.tasks_of("layers"):
+        groups = {
+            f"{task}, {name} ({group_words(one)})": one
+            for name, one in groups_of(results, task).items()
+        }
+        if groups:
+            caption = (
+                f"Training loss of {task} where one layer group alone moves, from θ1 = (0, 0): "
+                "α = −1 puts the group back to θ0. All panels on one colour scale. "
+                f"{map_key(groups, basin=True)}"
+            )
+            panels = tuple(map_panels(groups, "train_loss"))
+            name = f"layers-{slug(task)}"
+            blocks.append(Picture(name, caption, panels, "loss surfaces of layer groups"))
+            blocks.append(_readings(results, task))
+    return Section("layers", "Layer groups", (*blocks, *gaps(results, "layers/")))
+
+
+def _readings(results: StudyResults, task: str) -> Table:
+    rows = []
+    for name, surface in groups_of(results, task).items():
+        width, group = optimum_area(surface), surface.findings.group
+        share = group.x_norm / surface.findings.delta1_norm if group else 1.0
+        touches = bool(width and (width.touches_border or width.touches_holes))
+        area = "not on the grid" if width is None else with_interval(width.area, 1, touches)
+        rises = (with_interval(circle.mean) for circle in circle_rises(surface))
+        rows.append((name, number(share), area, *rises))
+    caption = (
+        f"The optimum of {task} in each layer group, with 95 % intervals: ‖δ1ᴳ‖/‖δ1‖, how much of "
+        "what fine-tuning moved lies in the group; the area below J(θ1) + 0.5 nat in ‖δ1ᴳ‖² (≥: it "
+        "reaches the grid's border); the mean rise of the training loss in nat at 0.25, 0.5 "
+        "and 1 ‖δ1ᴳ‖."
+    )
+    head = ("Group", "Share of δ1", "Area", "Rise at 0.25", "Rise at 0.5", "Rise at 1")
+    width_of = len(head)
+    return Table(caption, head, tuple((*row, *[""] * (width_of - len(row))) for row in rows))
+
+
+def rollback_section(results: StudyResults) -> Section:
+    """What putting each group back to θ0 costs."""
+    blocks: list[Block] = []
+    for task in results.spec.tasks_of("rollback"):
+        if task in results.rollbacks:
+            blocks += _rollback(task, results.rollbacks[task])
+    return Section("rollback", "Rollback", (*blocks, *gaps(results, "rollback/")))
+
+
+def _rollback(task: str, found: Rollback) -> Iterator[Block]:
+    groups = found.groups[1:]
+    change = -100 * found["eval_error_change"][1:]
+    panels = (
+        dot_panel(
+            "accuracy", f"{task}, accuracy", groups, change,
+            100 * found["eval_error_change_stderr"][1:], "change of accuracy (percentage points)",
+        ),
+        dot_panel(
+            "loss", f"{task}, evaluation loss", groups, found["eval_loss_change"][1:],
+            found["eval_loss_change_stderr"][1:], "change of the evaluation loss (nat)",
+        ),
+    )  # fmt: skip
+    caption = (
+        f"What changes for {task} against θ1 where one layer group is put back to θ0 and all else "
+        "stays as fine-tuning left it; 95 % intervals of the paired differences."
+    )
+    yield Picture(f"rollback-{slug(task)}", caption, panels, "rollback of layer groups")
+    yield _table(task, found)
+
+
+def _table(task: str, found: Rollback) -> Table:
+    rows: list[tuple[str | Cell, ...]] = []
+    for index, group in enumerate(found.groups):
+        if not found.evaluated[index]:
+            rows.append((group, *[Cell("not evaluated", "missing")] * 5))
+            continue
+
+        def cell(name: str, scale: float = 1.0, at: int = index) -> str:
+            return with_error(float(found[name][at]), float(found[f"{name}_stderr"][at]), scale)
+
+        accuracy = with_error(
+            float(found.accuracy[index]), float(found["eval_error_stderr"][index]), 100.0
+        )
+        if index == 0:
+            rows.append(("none: θ1", "0", accuracy, "", "", ""))
+            continue
+        rows.append(
+            (
+                group,
+                number(float(found.distance[index])),
+                accuracy,
+                with_error(
+                    float(found.accuracy_change[index]),
+                    float(found["eval_error_change_stderr"][index]),
+                    100.0,
+                ),
+                cell("eval_loss_change"),
+                cell("train_loss_change"),
+            )
+        )
+    caption = (
+        f"Rollback of {task}: how far the group is put back, ‖δ1ᴳ‖/‖δ1‖; accuracy in %; its change "
+        "in percentage points, and that of the losses in nat; ± one standard error, of changes "
+        "that of the paired differences on the same examples."
+    )
+    head = ("Put back", "Distance", "Accuracy", "Change", "Evaluation loss", "Training loss")
+    return Table(caption, head, tuple(rows))

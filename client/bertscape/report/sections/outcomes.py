@@ -1,0 +1,119 @@
+"""What holds here, and the accuracies that it begins with."""
+
+import math
+
+from bertscape.readings import Estimate
+from bertscape.report.blocks import Block, Cell, Section, Table, Text
+from bertscape.report.findings import STATEMENTS, Verdict
+from bertscape.report.number_text import with_error, with_interval
+from bertscape.report.study_parts import gaps
+from bertscape.report.verdicts import SHARE, Fact, Judgement, Outcome
+from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
+
+_TONES = {
+    Outcome.HOLDS: "holds",
+    Outcome.CONTRADICTED: "contradicted",
+    Outcome.UNDECIDED: "undecided",
+}
+_PERCENT = 100.0
+
+
+def findings_section(verdicts: tuple[Verdict, ...]) -> Section:
+    """A line for each finding of the paper and each task."""
+    reasons = tuple(
+        (
+            STATEMENTS[one.finding],
+            one.task,
+            _outcome(one.judgement.outcome),
+            Cell(_evidence(one.judgement), "lines"),
+        )
+        for one in verdicts
+    )
+    caption = (
+        "The paper's findings, and what this study says of each. “Undecided” means that the "
+        "intervals are too wide, or that something is missing, and not that a finding is wrong."
+    )
+    why = "What decides, and the numbers with their 95 % intervals."
+    return Section(
+        "findings",
+        "What holds here",
+        (
+            _overview(verdicts, caption),
+            Text(
+                "Each model was trained once. The intervals say what another sample of examples "
+                "might change; they do not say what another seed would: that takes several runs."
+            ),
+            Table(why, ("Finding", "Task", "Here", "Why"), reasons, numeric=False),
+        ),
+    )
+
+
+def _overview(verdicts: tuple[Verdict, ...], caption: str) -> Table:
+    """Findings by tasks."""
+    tasks = tuple(dict.fromkeys(one.task for one in verdicts))
+    found = {(one.finding, one.task): one.judgement.outcome for one in verdicts}
+
+    def cell(finding: str, task: str) -> Cell:
+        outcome = found.get((finding, task))
+        return Cell("not asked for", "missing") if outcome is None else _outcome(outcome)
+
+    rows = tuple(
+        (STATEMENTS[finding], *(cell(finding, task) for task in tasks))
+        for finding in dict.fromkeys(one.finding for one in verdicts)
+    )
+    return Table(caption, ("Finding", *tasks), rows, numeric=False)
+
+
+def _outcome(outcome: Outcome) -> Cell:
+    return Cell(str(outcome), _TONES[outcome])
+
+
+def _evidence(judgement: Judgement) -> str:
+    sentence = judgement.reason[:1].upper() + judgement.reason[1:]
+    return "\n".join((f"{sentence}.", *(fact_text(fact) for fact in judgement.facts)))
+
+
+def fact_text(fact: Fact) -> str:
+    """As in "area, pre-trained: 1.57 (1.45 to 1.69) ‖δ1‖²"."""
+    if fact.unit == SHARE:
+        value, unit = with_interval(fact.value, _PERCENT, fact.at_least), "%"
+        if "rise" in fact.name or "above" in fact.name or "difference" in fact.name:
+            unit = "percentage points"
+    elif math.isinf(fact.value.value) and "step" in fact.name:
+        value, unit = "never", ""
+    elif "step" in fact.name and not fact.unit:
+        value, unit = f"{fact.value.value:,.0f}", ""
+    else:
+        value, unit = with_interval(fact.value, 1.0, fact.at_least), fact.unit
+    return f"{fact.name}: {value} {unit}".rstrip()
+
+
+def accuracy_section(results: StudyResults) -> Section:
+    """Final accuracies, pre-trained against scratch."""
+    rows = []
+    for task in results.spec.tasks:
+        here, there = results.runs.get((task, PRETRAINED)), results.runs.get((task, SCRATCH))
+        rows.append((task, _accuracy(here), _accuracy(there), _gain(here, there)))
+    caption = (
+        "Accuracy of the final models on the evaluation split, in %, ± one standard error; the "
+        "difference in percentage points, with the errors of both added as squares."
+    )
+    head = ("Task", "Pre-trained", "From scratch", "Difference")
+    blocks: tuple[Block, ...] = (Table(caption, head, tuple(rows)),)
+    return Section(
+        "accuracy", "Accuracy", (*blocks, *gaps(results, "finetune/", "start/", longer=False))
+    )
+
+
+def _accuracy(run: TrainingRun | None) -> str | Cell:
+    if run is None:
+        return Cell("missing", "missing")
+    return with_error(run.accuracy, run.eval_error_stderr, _PERCENT)
+
+
+def _gain(here: TrainingRun | None, there: TrainingRun | None) -> str | Cell:
+    if here is None or there is None:
+        return Cell("missing", "missing")
+    stderr = math.hypot(here.eval_error_stderr, there.eval_error_stderr)
+    gain = Estimate.of(here.accuracy - there.accuracy, stderr)
+    return with_error(gain.value, gain.stderr, _PERCENT)

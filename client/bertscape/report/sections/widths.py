@@ -1,0 +1,161 @@
+"""Widths and flatness of the optima, as numbers; and how far the pictures can be believed."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bertscape.readings import (
+    OptimumArea,
+    OptimumLength,
+    Readings,
+    ShownCheckpoint,
+    basin_width,
+    measure,
+    shown_checkpoints,
+)
+from bertscape.readings.estimate import NORMAL_95
+from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
+from bertscape.report.figures import Series, line_panel
+from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.study_parts import gaps, of_task
+from bertscape.report.words import slug, start_words
+from bertscape.study.results import StudyResults
+from bertscape.surface import Surface
+
+_MOST_ROWS = 24  # of one trajectory's table
+
+
+def widths_section(results: StudyResults) -> Section:
+    """The readings of all surfaces of a task side by side."""
+    blocks: list[Block] = []
+    for task in results.spec.tasks:
+        surfaces = of_task(results.surfaces, task) | of_task(results.surfaces, task, longer=True)
+        if surfaces:
+            blocks.append(_widths(task, surfaces))
+    return Section("widths", "Width and flatness", (*blocks, *gaps(results, "surface/")))
+
+
+def _widths(task: str, surfaces: dict[str, Surface]) -> Table:
+    columns = [dict(_readings(surface)) for surface in surfaces.values()]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = tuple((name, *(column.get(name, "") for column in columns)) for name in names)
+    caption = (
+        f"Readings of {task} off the surfaces, with 95 % intervals. Lengths are in ‖δ1‖ of each "
+        "run itself; the last rows give them in parameter space. ≥: the region reaches the grid's "
+        "border or points that were not evaluated."
+    )
+    return Table(caption, ("Reading", *(start_words(start) for start in surfaces)), rows)
+
+
+def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
+    found = measure(surface)
+    if found.end_point is None:
+        yield "training loss of θ1 (nat)", Cell("θ1 is not on the grid", "missing")
+    else:
+        end = found.end_point
+        yield "training loss of θ1 (nat)", with_error(end.train_loss, end.train_loss_stderr)
+    for area in found.areas:
+        yield f"area below J(θ1) + {area.threshold:g} nat (‖δ1‖²)", _size(area)
+    for length in found.lengths:
+        yield f"length along α below J(θ1) + {length.threshold:g} nat (‖δ1‖)", _size(length)
+    yield "length along α below half of chance (‖δ1‖)", str(basin_width(surface))
+    for circle in found.circles:
+        whole = "" if circle.known == 1 else f", {100 * circle.known:.0f} % known"
+        yield f"mean rise at {circle.radius:g} ‖δ1‖ (nat)", with_interval(circle.mean) + whole
+        more = circle.known < 1
+        yield (
+            f"largest rise at {circle.radius:g} ‖δ1‖ (nat)",
+            with_interval(circle.maximum, 1.0, more and math.isfinite(circle.maximum.value)),
+        )
+    for one in found.curvatures:
+        axis = {"x": "α", "y": "β"}[one.axis]
+        yield f"curvature along {axis} (nat/‖δ1‖²)", with_interval(one.curvature)
+    yield from _in_parameter_space(surface, found)
+
+
+def _in_parameter_space(surface: Surface, found: Readings) -> Iterator[tuple[str, str]]:
+    norm = surface.findings.delta1_norm
+    if found.directions is not None:
+        yield "cosine of δ1 and δ2", number(found.directions.cosine)
+    yield "‖δ1‖", number(norm)
+    for area in found.areas:
+        if area.threshold == 0.5 and found.directions is not None:
+            factor = norm * math.sqrt(found.directions.area_factor)
+            touches = area.touches_border or area.touches_holes
+            name = "radius of the circle with the area below J(θ1) + 0.5 nat (parameter space)"
+            yield name, with_interval(area.radius, factor, touches)
+
+
+def _size(found: OptimumArea | OptimumLength) -> str:
+    size = found.area if isinstance(found, OptimumArea) else found.length
+    touches = found.touches_border or found.touches_holes
+    text = with_interval(size, 1.0, touches)
+    return f"{text[:-1]} or more)" if found.interval_touches and text.endswith(")") else text
+
+
+# ------------------------------------------------------------------------------ true and shown
+
+
+def shown_section(results: StudyResults) -> Section:
+    """Each checkpoint's true loss beside the surface's where the checkpoint is drawn."""
+    blocks: list[Block] = []
+    for task in results.spec.tasks:
+        surfaces = of_task(results.surfaces, task) | of_task(results.surfaces, task, longer=True)
+        found = {start: shown_checkpoints(surface) for start, surface in surfaces.items()}
+        found = {start: checkpoints for start, checkpoints in found.items() if checkpoints}
+        if found:
+            panels = tuple(_panel(task, start, checkpoints) for start, checkpoints in found.items())
+            caption = (
+                f"Training loss of the checkpoints of {task}: true (each backbone with θ1's head, "
+                "with 95 % intervals), and what the surface shows where the checkpoint is drawn."
+            )
+            blocks.append(Picture(f"shown-{slug(task)}", caption, panels))
+            blocks += [_table(task, start, checkpoints) for start, checkpoints in found.items()]
+    return Section(
+        "shown", "How far to believe the trajectories", (*blocks, *gaps(results, "surface/"))
+    )
+
+
+def _panel(task: str, start: str, found: Sequence[ShownCheckpoint]) -> Panel:
+    steps = np.array([one.step for one in found], dtype=np.float64)
+    true = np.array([one.true.value for one in found])
+    stderr = np.array([one.true.stderr for one in found])
+    nearest = np.array([one.least_squares.value for one in found])
+    paper = np.array([one.paper.value for one in found])
+    series = [
+        Series("true", steps, true, stderr),
+        Series("shown, nearest place", steps, nearest),
+        Series("shown, paper's projection", steps, paper),
+    ]
+    title = f"{task}, {start_words(start)}"
+    return line_panel(
+        slug(start), title, series, ("optimizer step", "training loss (nat)"), bars=True
+    )
+
+
+def _table(task: str, start: str, found: Sequence[ShownCheckpoint]) -> Table:
+    places = sorted({round(place) for place in np.linspace(0, len(found) - 1, _MOST_ROWS)})
+    rows = tuple(_row(found[place]) for place in places)
+    left_out = len(found) - len(rows)
+    more = f" {left_out} further checkpoints are in the JSON." if left_out else ""
+    caption = (
+        f"{task}, {start_words(start)}: training loss in nat, true ± one standard error, and as "
+        "the surface shows it at the checkpoint's nearest place and at the paper's projection; "
+        "red where they differ by more than 1.96 standard errors. Distance from the plane in "
+        f"‖δ1‖.{more}"
+    )
+    head = ("Step", "True", "Nearest place", "Paper's projection", "Off the plane")
+    return Table(caption, head, rows)
+
+
+def _row(one: ShownCheckpoint) -> tuple[str | Cell, ...]:
+    def cell(value: float) -> str | Cell:
+        if math.isnan(value):
+            return Cell("not on the grid", "missing")
+        differs = abs(value - one.true.value) > NORMAL_95 * one.true.stderr + 1e-6
+        return Cell(number(value), "warning" if differs else "")
+
+    true = with_error(one.true.value, one.true.stderr)
+    shown = cell(one.least_squares.value), cell(one.paper.value)
+    return f"{one.step:,}", true, *shown, number(one.residual, 2)

@@ -1,0 +1,397 @@
+"""What the paper found, and whether a study finds it too: pure functions of its results.
+
+Each verdict compares two or more numbers by a rule that its docstring states. All uncertainty is
+that of the sample of examples: a study trains each model once, so that what another seed would
+change is in no interval here.
+
+One rule serves wherever two numbers of independent or unknown correlation are subtracted: the
+standard error of a difference is √(s² + s′²). On the same examples two models' errors mostly go
+together, and the difference then varies less: the rule decides too seldom rather than too often.
+"""
+
+import enum
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.layer_group import THIRDS, LayerGroup
+from bertscape.readings import (
+    Estimate,
+    OptimumArea,
+    OptimumLength,
+    circle_rise,
+    consistency,
+    end_point,
+    optimum_area,
+    optimum_length,
+)
+from bertscape.rollback import Rollback
+from bertscape.study.results import TrainingRun
+from bertscape.surface import Surface
+from bertscape.training_output import LogEntry
+
+WIDTH_THRESHOLD = 0.5  # nat above J(θ1): the level whose region is compared
+RADII = (0.5, 0.25)  # of the circles that are compared: the first that both surfaces hold whole
+MARGIN = 0.02  # a rise of the evaluation error that is counted as none: two percentage points
+SHARE = "share"  # the unit of an error rate or an accuracy, from 0 to 1
+FEWEST_ENTRIES = 5  # of a training's log, to tell its noise from its course
+
+
+class Outcome(enum.StrEnum):
+    """What a study says of one finding."""
+
+    HOLDS = "holds"
+    CONTRADICTED = "does not hold"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number that a verdict rests on."""
+
+    name: str
+    value: Estimate
+    unit: str  # "" where it has none
+    at_least: bool = False  # the true number may be larger: the grid does not show all of it
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An outcome, why, and the numbers."""
+
+    outcome: Outcome
+    reason: str  # a sentence without a full stop
+    facts: tuple[Fact, ...] = ()
+
+
+def undecided(reason: str, facts: Iterable[Fact] = ()) -> Judgement:
+    """The outcome where something is not there, or too uncertain."""
+    return Judgement(Outcome.UNDECIDED, reason, tuple(facts))
+
+
+# -------------------------------------------------------------------------------- the optimum
+
+
+def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
+    """Pre-training reaches a wider optimum than training from scratch.
+
+    Compared: the area of the region around θ1 below J(θ1) + 0.5 nat, in units of each run's own
+    ‖δ1‖² as the pictures have it; on curves the length of that region.
+
+    Rule: it holds where the whole 95 % interval from the pre-trained start lies above that from
+    scratch, is contradicted where it lies below, and is undecided where they meet. A region that
+    touches the grid's border or a hole has an interval without an upper end. Undecided too where a
+    run did not end in an optimum: its training loss is not below ½ ln K, half of chance.
+    """
+    no_optimum = _without_optimum({"pre-trained": pretrained, "from scratch": scratch})
+    here, there = _width(pretrained), _width(scratch)
+    if here is None or there is None:
+        return undecided("a grid does not hold θ1")
+    name = "area" if isinstance(here, OptimumArea) else "length"
+    unit = "‖δ1‖²" if isinstance(here, OptimumArea) else "‖δ1‖"
+    facts = (
+        Fact(f"{name}, pre-trained", _size(here), unit, _open(here)),
+        Fact(f"{name}, from scratch", _size(there), unit, _open(there)),
+    )
+    if no_optimum:
+        return undecided(no_optimum, facts)
+    return _apart(_range(here), _range(there), facts, "wider", "narrower")
+
+
+def flatter_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
+    """Pre-training reaches a flatter optimum than training from scratch.
+
+    Compared: the mean rise of the training loss above J(θ1) on a circle around θ1 of radius 0.5
+    ‖δ1‖; of radius 0.25 where a grid does not hold the larger one whole.
+
+    Rule: it holds where the whole 95 % interval from the pre-trained start lies below that from
+    scratch, is contradicted where it lies above, and is undecided where they meet, where no circle
+    is whole in both, and where a run did not end in an optimum (as in `wider_optimum`).
+    """
+    judged = _flatter({"pre-trained": pretrained, "from scratch": scratch})
+    no_optimum = _without_optimum({"pre-trained": pretrained, "from scratch": scratch})
+    return undecided(no_optimum, judged.facts) if no_optimum else judged
+
+
+def _flatter(surfaces: Mapping[str, Surface]) -> Judgement:
+    """Whether the first of two surfaces rises less around θ1 than the second."""
+    for radius in RADII:
+        rises = [circle_rise(surface, radius) for surface in surfaces.values()]
+        whole = [rise for rise in rises if rise is not None and rise.known == 1]
+        if len(whole) == len(surfaces):
+            facts = tuple(
+                Fact(f"mean rise at {radius:g} ‖δ1‖, {name}", rise.mean, "nat")
+                for name, rise in zip(surfaces, whole, strict=True)
+            )
+            first, second = ((rise.mean.low, rise.mean.high) for rise in whole)
+            return _apart(second, first, facts, "flatter", "steeper")
+    return undecided(f"no circle of {RADII[-1]:g} ‖δ1‖ around θ1 is known whole on both surfaces")
+
+
+def _without_optimum(surfaces: Mapping[str, Surface]) -> str:
+    """Which run did not end below half of chance, as a reason; empty where both did."""
+    for name, surface in surfaces.items():
+        end, level = end_point(surface), 0.5 * math.log(surface.findings.classes)
+        if end is not None and not end.train_loss < level:
+            loss = f"{end.train_loss:.3g}" if math.isfinite(end.train_loss) else "not finite"
+            return (
+                f"{name}, training ended in no optimum: its training loss is {loss}, not below "
+                f"½ ln {surface.findings.classes} = {level:.3f}"
+            )
+    return ""
+
+
+def _width(surface: Surface) -> OptimumArea | OptimumLength | None:
+    if surface.beta is None:
+        return optimum_length(surface, WIDTH_THRESHOLD)
+    return optimum_area(surface, WIDTH_THRESHOLD)
+
+
+def _size(found: OptimumArea | OptimumLength) -> Estimate:
+    return found.area if isinstance(found, OptimumArea) else found.length
+
+
+def _open(found: OptimumArea | OptimumLength) -> bool:
+    return found.touches_border or found.touches_holes
+
+
+def _range(found: OptimumArea | OptimumLength) -> tuple[float, float]:
+    size = _size(found)
+    unbounded = _open(found) or found.interval_touches
+    return size.low, math.inf if unbounded and not math.isnan(size.low) else size.high
+
+
+def _apart(
+    larger: tuple[float, float],
+    smaller: tuple[float, float],
+    facts: tuple[Fact, ...],
+    word: str,
+    opposite: str,
+) -> Judgement:
+    """By two intervals, where the finding is that the first lies above the second."""
+    if math.isnan(sum(larger)) or math.isnan(sum(smaller)):
+        return undecided("an interval is not known", facts)
+    if larger[0] > smaller[1]:
+        return Judgement(Outcome.HOLDS, f"{word}: the intervals do not meet", facts)
+    if larger[1] < smaller[0]:
+        return Judgement(Outcome.CONTRADICTED, f"{opposite}: the intervals do not meet", facts)
+    return undecided("the intervals meet", facts)
+
+
+# ------------------------------------------------------------------------------- the training
+
+
+def easier_optimization(
+    pretrained: Sequence[LogEntry], scratch: Sequence[LogEntry], classes: int
+) -> Judgement:
+    """Optimization is easier from the pre-trained start: the training loss falls faster.
+
+    Compared: the mean over the steps that both runs have of what the training loss from scratch
+    is above that from the pre-trained start, at equal steps; logged losses are joined by lines.
+
+    Rule: it holds where the 95 % interval of that mean lies above 0, is contradicted where it lies
+    below, and is undecided where it holds 0, or where a log has fewer than five losses in common
+    steps. A log has no standard errors: the noise of a logged loss is estimated from its second
+    differences, σ² = mean((x₋ − 2x + x₊)²) / 6, and that of a mean of n is σ/√n. The steps at which
+    each run first logs a loss below ½ ln K are given, and decide nothing.
+    """
+    runs = {"pre-trained": _losses(pretrained), "from scratch": _losses(scratch)}
+    level = 0.5 * math.log(classes)
+    facts = tuple(
+        Fact(f"first step with a loss below {level:.3f} nat, {name}", _first_below(run, level), "")
+        for name, run in runs.items()
+    )
+    here, there = runs.values()
+    if not (len(here) and len(there)):
+        return undecided("a log holds no training loss", facts)
+    first, last = max(here[0, 0], there[0, 0]), min(here[-1, 0], there[-1, 0])
+    common = [run[(run[:, 0] >= first) & (run[:, 0] <= last)] for run in (here, there)]
+    if min(map(len, common)) < FEWEST_ENTRIES:
+        reason = f"fewer than {FEWEST_ENTRIES} logged losses at steps that both runs have"
+        return undecided(reason, facts)
+    steps = np.union1d(common[0][:, 0], common[1][:, 0])
+    above = np.interp(steps, *there.T) - np.interp(steps, *here.T)
+    noise = [_noise(run[:, 1]) / math.sqrt(len(run)) for run in common]
+    difference = Estimate.of(float(above.mean()), math.hypot(*noise))
+    name = f"training loss from scratch above pre-trained, mean of steps {first:g} to {last:g}"
+    return _by_sign(difference, (Fact(name, difference, "nat"), *facts), "lower", "higher")
+
+
+def _losses(log: Sequence[LogEntry]) -> NDArray[np.float64]:
+    """(step, loss) of the entries with a finite loss, (n, 2)."""
+    found = [(entry.step, entry.loss) for entry in log if entry.loss is not None]
+    values = np.array(found, dtype=np.float64).reshape(-1, 2)
+    return values[np.isfinite(values[:, 1])]
+
+
+def _first_below(run: NDArray[np.float64], level: float) -> Estimate:
+    below = run[run[:, 1] < level, 0]
+    return Estimate.of(float(below[0]) if len(below) else math.inf, math.nan)
+
+
+def _noise(losses: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(np.diff(losses, n=2) ** 2) / 6))
+
+
+def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
+    """Fine-tuning is robust to overfitting: training longer does not raise the evaluation error.
+
+    Compared: the final evaluation error of the longest training with that of the shortest.
+
+    Rule: it is contradicted where the 95 % interval of the rise lies above 0, holds where it lies
+    below two percentage points and the former does not apply, and is undecided else: that an
+    error does not rise can only be shown up to some margin. The evaluation loss may rise, as
+    confidence does; it is given, and decides nothing.
+
+    Args:
+        runs: by their number of epochs.
+    """
+    if len(runs) < 2:
+        return undecided("not measured: there are no trainings of different lengths")
+    order = sorted(runs)
+    short, long = runs[order[0]], runs[order[-1]]
+    rise = _difference(
+        (long.eval_error, long.eval_error_stderr), (short.eval_error, short.eval_error_stderr)
+    )
+    loss = _difference(
+        (long.eval_loss, long.eval_loss_stderr), (short.eval_loss, short.eval_loss_stderr)
+    )
+    between = f"from {order[0]:g} to {order[-1]:g} epochs"
+    facts = (
+        Fact(f"rise of the evaluation error {between}", rise, SHARE),
+        Fact(f"rise of the evaluation loss {between}", loss, "nat"),
+    )
+    if math.isnan(rise.low):
+        return undecided("an interval is not known", facts)
+    if rise.low > 0:
+        return Judgement(Outcome.CONTRADICTED, "the evaluation error rises", facts)
+    if rise.high < MARGIN:
+        reason = f"a rise of {100 * MARGIN:g} percentage points or more is excluded"
+        return Judgement(Outcome.HOLDS, reason, facts)
+    reason = f"the interval holds both no rise and one of {100 * MARGIN:g} percentage points"
+    return undecided(reason, facts)
+
+
+def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgement:
+    """The end point reached from the pre-trained start generalizes better.
+
+    Compared: the final models' error on the evaluation split.
+
+    Rule: it holds where the 95 % interval of (error from scratch − error from the pre-trained
+    start) lies above 0, is contradicted where it lies below, and is undecided where it holds 0.
+    """
+    difference = _difference(
+        (scratch.eval_error, scratch.eval_error_stderr),
+        (pretrained.eval_error, pretrained.eval_error_stderr),
+    )
+    facts = (
+        Fact("accuracy, pre-trained above from scratch", difference, SHARE),
+        Fact("accuracy, pre-trained", _accuracy(pretrained), SHARE),
+        Fact("accuracy, from scratch", _accuracy(scratch), SHARE),
+    )
+    return _by_sign(difference, facts, "more accurate", "less accurate")
+
+
+def _accuracy(run: TrainingRun) -> Estimate:
+    return Estimate.of(run.accuracy, run.eval_error_stderr)
+
+
+def _difference(upper: tuple[float, float], lower: tuple[float, float]) -> Estimate:
+    """Of two (value, standard error), by the rule in the module's docstring."""
+    return Estimate.of(upper[0] - lower[0], math.hypot(upper[1], lower[1]))
+
+
+def _by_sign(difference: Estimate, facts: tuple[Fact, ...], word: str, opposite: str) -> Judgement:
+    if math.isnan(difference.low + difference.high):
+        return undecided("an interval is not known", facts)
+    if difference.low > 0:
+        return Judgement(Outcome.HOLDS, f"{word}: the interval lies above 0", facts)
+    if difference.high < 0:
+        return Judgement(Outcome.CONTRADICTED, f"{opposite}: the interval lies below 0", facts)
+    return undecided("the interval holds 0", facts)
+
+
+# ---------------------------------------------------------------------------- the two surfaces
+
+
+def surfaces_agree(surface: Surface) -> Judgement:
+    """The generalization error surface agrees with the training loss surface.
+
+    Compared over all grid points with both: Spearman's rank correlation with 0, and the overlap of
+    the lowest tenths of both with what chance gives (`readings.consistency`).
+
+    Rule: it holds where both 95 % intervals lie above these, is contradicted where one of them lies
+    below, and is undecided else.
+    """
+    found = consistency(surface)
+    rank, overlap = found.rank_correlation, found.overlap
+    facts = (
+        Fact("rank correlation", rank, ""),
+        Fact(f"overlap of the lowest {found.low_points} points", overlap, ""),
+        Fact("overlap by chance", Estimate.of(found.chance, math.nan), ""),
+    )
+    if math.isnan(rank.low) or math.isnan(overlap.low):
+        return undecided("an interval is not known", facts)
+    if rank.low > 0 and overlap.low > found.chance:
+        return Judgement(Outcome.HOLDS, "both are above what chance gives", facts)
+    if rank.high < 0 or overlap.high < found.chance:
+        return Judgement(Outcome.CONTRADICTED, "one is below what chance gives", facts)
+    return undecided("an interval holds what chance gives", facts)
+
+
+# --------------------------------------------------------------------------------- the layers
+
+
+def lower_layers_cost_less(rollback: Rollback) -> Judgement:
+    """Lower layers are more transferable: putting them back costs less accuracy than higher ones.
+
+    Compared: what the evaluation error rises by where the highest layer group is put back to θ0,
+    above what it rises by where the lowest is. Embeddings, pooler and `all` are no such groups.
+
+    Rule: it holds where the 95 % interval of that difference lies above 0, is contradicted where it
+    lies below, and is undecided where it holds 0. Both rises are of paired differences.
+    """
+    groups = dict(zip(rollback.groups[1:], rollback.spec.groups, strict=True))
+    ends = lowest_and_highest(groups)
+    if ends is None:
+        return undecided("fewer than two groups of encoder layers were put back")
+    low, high = (rollback.groups.index(name) for name in ends)
+    change, stderr = rollback["eval_error_change"], rollback["eval_error_change_stderr"]
+    costs = [(float(change[index]), float(stderr[index])) for index in (high, low)]
+    difference = _difference(*costs)
+    facts = (
+        Fact(f"rise of the error with {ends[1]} put back", Estimate.of(*costs[0]), SHARE),
+        Fact(f"rise of the error with {ends[0]} put back", Estimate.of(*costs[1]), SHARE),
+        Fact("difference", difference, SHARE),
+    )
+    return _by_sign(difference, facts, "the lower cost less", "the lower cost more")
+
+
+def lower_layers_flatter(surfaces: Mapping[str, Surface]) -> Judgement:
+    """Lower layers are more invariant: where they alone move, the training loss rises less.
+
+    Compared: the mean rise of the training loss on a circle around θ1, on the surfaces of the
+    lowest and of the highest layer group, in multiples of what fine-tuning moved each group by.
+
+    Rule: as of `flatter_optimum`, of the lowest group against the highest.
+
+    Args:
+        surfaces: layer-group surfaces by the group's name.
+    """
+    ends = lowest_and_highest({name: one.spec.layers for name, one in surfaces.items()})
+    if ends is None:
+        return undecided("not measured: surfaces of fewer than two groups of encoder layers")
+    return _flatter({name: surfaces[name] for name in ends})
+
+
+def lowest_and_highest(groups: Mapping[str, LayerGroup]) -> tuple[str, str] | None:
+    """Names of the lowest and the highest group of encoder layers; None of fewer than two."""
+    thirds = [name for third in THIRDS for name, one in groups.items() if one.value == third]
+    ranges = sorted(
+        (one.value, name) for name, one in groups.items() if isinstance(one.value, tuple)
+    )
+    order = thirds if len(thirds) > 1 else [name for _, name in ranges]
+    return (order[0], order[-1]) if len(order) > 1 else None
