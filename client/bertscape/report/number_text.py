@@ -41,26 +41,34 @@ def with_error(value: float, stderr: float, scale: float = 1.0) -> str:
 
 
 def interval(estimate: Estimate, scale: float = 1.0) -> str:
-    """The 95 % interval, to the digits of its width; empty where it is not known."""
+    """The 95 % interval, to the digits of its width; empty where it is not known.
+
+    >>> interval(Estimate(2.0, 0.1, 1.8, float("inf")))
+    '1.80 or more'
+    """
     low, high = estimate.low * scale, estimate.high * scale
     if math.isnan(low + high):
         return ""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{number(low)} to {number(high)}"
-    places = decimals_of((high - low) / 4)
+    places = _places(estimate, scale)
+    if math.isinf(high):
+        return f"{_fixed(low, places)} or more"
     return f"{_fixed(low, places)} to {_fixed(high, places)}"
 
 
 def with_interval(estimate: Estimate, scale: float = 1.0, at_least: bool = False) -> str:
     """A value and its 95 % interval, as in "1.57 (1.45 to 1.69)"."""
-    mark = "≥ " if at_least else ""
-    span = interval(estimate, scale)
-    if not span:
+    mark, span = "≥ " if at_least else "", interval(estimate, scale)
+    if not (span and math.isfinite(estimate.value)):
         return mark + number(estimate.value * scale)
-    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
-        places = decimals_of((estimate.high - estimate.low) * scale / 4)
-        return f"{mark}{_fixed(estimate.value * scale, places)} ({span})"
-    return f"{mark}{number(estimate.value * scale)} ({span})"
+    return f"{mark}{_fixed(estimate.value * scale, _places(estimate, scale))} ({span})"
+
+
+def _places(estimate: Estimate, scale: float) -> int:
+    """Decimals by half of the interval's wider side: about one standard error."""
+    sides = (estimate.value - estimate.low, estimate.high - estimate.value)
+    return decimals_of(
+        max((side for side in sides if math.isfinite(side)), default=math.nan) * scale / 2
+    )
 
 
 def decimals_of(stderr: float) -> int:
@@ -71,6 +79,8 @@ def decimals_of(stderr: float) -> int:
 
 
 def _fixed(value: float, places: int) -> str:
+    if not math.isfinite(value):
+        return number(value)
     text = f"{value:,.{places}f}"
     # A zero that was rounded to has no sign.
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")

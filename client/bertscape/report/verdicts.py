@@ -28,6 +28,7 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
+from bertscape.report.sizes import at_least, size_of
 from bertscape.rollback import Rollback
 from bertscape.study.results import TrainingRun
 from bertscape.surface import Surface
@@ -93,12 +94,12 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     name = "area" if isinstance(here, OptimumArea) else "length"
     unit = "‖δ1‖²" if isinstance(here, OptimumArea) else "‖δ1‖"
     facts = (
-        Fact(f"{name}, pre-trained", _size(here), unit, _open(here)),
-        Fact(f"{name}, from scratch", _size(there), unit, _open(there)),
+        Fact(f"{name}, pre-trained", size_of(here), unit, at_least(here)),
+        Fact(f"{name}, from scratch", size_of(there), unit, at_least(there)),
     )
     if no_optimum:
         return undecided(no_optimum, facts)
-    return _apart(_range(here), _range(there), facts, "wider", "narrower")
+    return _apart(size_of(here), size_of(there), facts, "wider", "narrower")
 
 
 def flatter_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
@@ -126,7 +127,7 @@ def _flatter(surfaces: Mapping[str, Surface]) -> Judgement:
                 Fact(f"mean rise at {radius:g} ‖δ1‖, {name}", rise.mean, "nat")
                 for name, rise in zip(surfaces, whole, strict=True)
             )
-            first, second = ((rise.mean.low, rise.mean.high) for rise in whole)
+            first, second = (rise.mean for rise in whole)
             return _apart(second, first, facts, "flatter", "steeper")
     return undecided(f"no circle of {RADII[-1]:g} ‖δ1‖ around θ1 is known whole on both surfaces")
 
@@ -150,33 +151,19 @@ def _width(surface: Surface) -> OptimumArea | OptimumLength | None:
     return optimum_area(surface, WIDTH_THRESHOLD)
 
 
-def _size(found: OptimumArea | OptimumLength) -> Estimate:
-    return found.area if isinstance(found, OptimumArea) else found.length
-
-
-def _open(found: OptimumArea | OptimumLength) -> bool:
-    return found.touches_border or found.touches_holes
-
-
-def _range(found: OptimumArea | OptimumLength) -> tuple[float, float]:
-    size = _size(found)
-    unbounded = _open(found) or found.interval_touches
-    return size.low, math.inf if unbounded and not math.isnan(size.low) else size.high
-
-
 def _apart(
-    larger: tuple[float, float],
-    smaller: tuple[float, float],
+    larger: Estimate,
+    smaller: Estimate,
     facts: tuple[Fact, ...],
     word: str,
     opposite: str,
 ) -> Judgement:
     """By two intervals, where the finding is that the first lies above the second."""
-    if math.isnan(sum(larger)) or math.isnan(sum(smaller)):
+    if any(math.isnan(end) for one in (larger, smaller) for end in (one.low, one.high)):
         return undecided("an interval is not known", facts)
-    if larger[0] > smaller[1]:
+    if larger.low > smaller.high:
         return Judgement(Outcome.HOLDS, f"{word}: the intervals do not meet", facts)
-    if larger[1] < smaller[0]:
+    if larger.high < smaller.low:
         return Judgement(Outcome.CONTRADICTED, f"{opposite}: the intervals do not meet", facts)
     return undecided("the intervals meet", facts)
 

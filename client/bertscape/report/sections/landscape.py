@@ -1,5 +1,6 @@
 """Curves and surfaces: the training loss, and the generalization error, pre-trained or not."""
 
+import math
 from collections.abc import Iterator
 
 from bertscape.map_panel import scale_of
@@ -12,21 +13,26 @@ from bertscape.report.words import slug, start_words
 from bertscape.study.results import StudyResults
 from bertscape.surface import Surface
 
-MAP_KEY = (
-    "White line: the trajectory of the checkpoints{projection}; circle θ0, star θ1, square θ2. "
-    "Hatched: not evaluated; red ×: evaluated, but not a finite number. Axes in ‖δ1‖ of each "
-    "panel's own run."
-)
-BASIN_KEY = " Dashed black: edge of the basin, half of chance, ½ ln K nat for K classes."
+_MARKS = {"pretrained": "circle θ0", "finetuned": "star θ1", "toward": "square θ2"}
 
 
 def map_key(surfaces: dict[str, Surface], *, basin: bool) -> str:
-    """What the marks in maps mean."""
+    """What the marks in these maps mean."""
     found = [one.trajectory for one in surfaces.values() if one.trajectory is not None]
-    values = [v for one in found for v in (*one.alpha, *one.beta)]
-    paper = bool(values) and all(v == v for v in values)  # NaN where it is not defined
-    projection = " (the paper's projection)" if paper else " (least squares)" if values else ""
-    return MAP_KEY.format(projection=projection) + (BASIN_KEY if basin else "")
+    places = [place for one in found for place in (*one.alpha, *one.beta)]
+    there = {check.checkpoint for one in surfaces.values() for check in one.self_checks}
+    marks = ", ".join(mark for name, mark in _MARKS.items() if name in there)
+    # Where the paper's projection is not defined at each checkpoint, the maps draw the other.
+    projection = "the paper's projection" if all(map(math.isfinite, places)) else "least squares"
+    moved = any(not one.spec.layers.is_all for one in surfaces.values())
+    sentences = (
+        f"White line: the trajectory of the checkpoints ({projection})." if found else "",
+        f"{marks[:1].upper()}{marks[1:]}." if marks else "",
+        "Dashed black: edge of the basin, half of chance, ½ ln K nat for K classes." * basin,
+        "Hatched: not evaluated; red ×: evaluated, but not a finite number.",
+        f"Axes in {'‖δ1ᴳ‖ of each group' if moved else '‖δ1‖ of each panel’s own run'}.",
+    )
+    return " ".join(filter(None, sentences))
 
 
 def map_panels(surfaces: dict[str, Surface], value: str) -> Iterator[Panel]:

@@ -8,6 +8,7 @@ from bertscape.report.blocks import Block, Cell, Picture, Section, Table
 from bertscape.report.figures import dot_panel
 from bertscape.report.number_text import number, with_error, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
+from bertscape.report.sizes import at_least, size_of
 from bertscape.report.study_parts import gaps, groups_of
 from bertscape.report.words import slug
 from bertscape.rollback import Rollback
@@ -40,8 +41,9 @@ def _readings(results: StudyResults, task: str) -> Table:
     for name, surface in groups_of(results, task).items():
         width, group = optimum_area(surface), surface.findings.group
         share = group.x_norm / surface.findings.delta1_norm if group else 1.0
-        touches = bool(width and (width.touches_border or width.touches_holes))
-        area = "not on the grid" if width is None else with_interval(width.area, 1, touches)
+        area = "not on the grid"
+        if width is not None:
+            area = with_interval(size_of(width), at_least=at_least(width))
         rises = (with_interval(circle.mean) for circle in circle_rises(surface))
         rows.append((name, number(share), area, *rises))
     caption = (

@@ -57,7 +57,7 @@ def _overview(verdicts: tuple[Verdict, ...], caption: str) -> Table:
         outcome = found.get((finding, task))
         return Cell("not asked for", "missing") if outcome is None else _outcome(outcome)
 
-    rows = tuple(
+    rows: tuple[tuple[str | Cell, ...], ...] = tuple(
         (STATEMENTS[finding], *(cell(finding, task) for task in tasks))
         for finding in dict.fromkeys(one.finding for one in verdicts)
     )

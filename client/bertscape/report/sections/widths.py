@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bertscape.readings import (
-    OptimumArea,
-    OptimumLength,
     Readings,
     ShownCheckpoint,
     basin_width,
@@ -18,6 +16,7 @@ from bertscape.readings.estimate import NORMAL_95
 from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
 from bertscape.report.figures import Series, line_panel
 from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.sizes import at_least, size_of
 from bertscape.report.study_parts import gaps, of_task
 from bertscape.report.words import slug, start_words
 from bertscape.study.results import StudyResults
@@ -56,9 +55,11 @@ def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
         end = found.end_point
         yield "training loss of θ1 (nat)", with_error(end.train_loss, end.train_loss_stderr)
     for area in found.areas:
-        yield f"area below J(θ1) + {area.threshold:g} nat (‖δ1‖²)", _size(area)
+        size = with_interval(size_of(area), at_least=at_least(area))
+        yield f"area below J(θ1) + {area.threshold:g} nat (‖δ1‖²)", size
     for length in found.lengths:
-        yield f"length along α below J(θ1) + {length.threshold:g} nat (‖δ1‖)", _size(length)
+        size = with_interval(size_of(length), at_least=at_least(length))
+        yield f"length along α below J(θ1) + {length.threshold:g} nat (‖δ1‖)", size
     yield "length along α below half of chance (‖δ1‖)", str(basin_width(surface))
     for circle in found.circles:
         whole = "" if circle.known == 1 else f", {100 * circle.known:.0f} % known"
@@ -82,16 +83,8 @@ def _in_parameter_space(surface: Surface, found: Readings) -> Iterator[tuple[str
     for area in found.areas:
         if area.threshold == 0.5 and found.directions is not None:
             factor = norm * math.sqrt(found.directions.area_factor)
-            touches = area.touches_border or area.touches_holes
             name = "radius of the circle with the area below J(θ1) + 0.5 nat (parameter space)"
-            yield name, with_interval(area.radius, factor, touches)
-
-
-def _size(found: OptimumArea | OptimumLength) -> str:
-    size = found.area if isinstance(found, OptimumArea) else found.length
-    touches = found.touches_border or found.touches_holes
-    text = with_interval(size, 1.0, touches)
-    return f"{text[:-1]} or more)" if found.interval_touches and text.endswith(")") else text
+            yield name, with_interval(area.radius, factor, at_least(area))
 
 
 # ------------------------------------------------------------------------------ true and shown
