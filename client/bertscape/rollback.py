@@ -17,8 +17,10 @@ from bertscape.layer_group import LayerGroup
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
 from bertscape.surface import Run, gather
 
-if TYPE_CHECKING:  # an optional extra of the client
+if TYPE_CHECKING:  # both are optional extras of the client
     import xarray
+
+    from bertscape.matplotlib_parts import Figure
 
 NOTHING = "none"
 """The name of the first group, which is empty: θ1 as it is."""
@@ -95,6 +97,12 @@ class Rollback:
         from bertscape.rollback_file import read_rollback
 
         return read_rollback(Path(path))
+
+    def plot(self) -> "Figure":
+        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
+        from bertscape.rollback_plot import plot_rollback
+
+        return plot_rollback(self)
 
     def to_xarray(self) -> "xarray.Dataset":
         """The same as a labelled dataset; needs the package xarray."""

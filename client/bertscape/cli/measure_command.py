@@ -1,12 +1,15 @@
-"""The command that reads numbers off a surface's file."""
+"""The command that reads numbers off the file of a surface or a rollback."""
 
 import math
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from bertscape.cli.rollback_text import rollback_json, rollback_rows
 from bertscape.cli.text import table, warn_of_failed_checks, write_json, write_line
 from bertscape.command import DONE, Command
+from bertscape.errors import InvalidInput, ProblemType
 from bertscape.readings import (
     CircleRise,
     Consistency,
@@ -22,7 +25,8 @@ from bertscape.readings import (
 from bertscape.readings.consistency import DEFAULT_FRACTION
 from bertscape.readings.flatness import DEFAULT_RADII
 from bertscape.readings.width import DEFAULT_THRESHOLDS
-from bertscape.surface_file import read_surface
+from bertscape.result import read_result
+from bertscape.surface import Surface
 
 _Row = tuple[str, str, str, str]  # reading, value, 95 % interval, remark
 
@@ -30,7 +34,9 @@ _HEAD: _Row = ("READING", "VALUE", "95 % INTERVAL", "REMARK")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="the surface, an HDF5 file")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a surface or a rollback, an HDF5 file"
+    )
     parser.add_argument(
         "--threshold",
         metavar="NAT",
@@ -51,7 +57,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--fraction",
         metavar="F",
         type=float,
-        default=DEFAULT_FRACTION,
         help=f"share of the grid that makes a low region (default: {DEFAULT_FRACTION})",
     )
     parser.add_argument("--json", action="store_true", help="print the readings as JSON")
@@ -62,19 +67,39 @@ def _list(values: tuple[float, ...]) -> str:
 
 
 def _measure(options: Namespace) -> int:
-    surface = read_surface(options.file)
+    result = read_result(options.file)
+    if isinstance(result, Surface):
+        numbers, rows = _readings(result, options)
+    else:
+        _refuse_options(options)
+        numbers, rows = rollback_json(result), rollback_rows(result)
+    warn_of_failed_checks([check.to_json() for check in result.self_checks])
+    if options.json:
+        write_json(numbers)
+    else:
+        write_line(table(rows))
+    return DONE
+
+
+def _readings(surface: Surface, options: Namespace) -> tuple[Any, Sequence[Sequence[str]]]:
+    fraction = DEFAULT_FRACTION if options.fraction is None else options.fraction
     readings = measure(
         surface,
         thresholds=options.threshold or DEFAULT_THRESHOLDS,
         radii=options.radius or DEFAULT_RADII,
-        fraction=options.fraction,
+        fraction=fraction,
     )
-    warn_of_failed_checks([check.to_json() for check in surface.self_checks])
-    if options.json:
-        write_json(readings.to_json())
-    else:
-        write_line(table([_HEAD, *_rows(readings)]))
-    return DONE
+    return readings.to_json(), [_HEAD, *_rows(readings)]
+
+
+def _refuse_options(options: Namespace) -> None:
+    """A rollback has no optimum to measure."""
+    for name in ("threshold", "radius", "fraction"):
+        value = getattr(options, name)
+        if value is not None:
+            raise InvalidInput.of(
+                ProblemType.INVALID_VALUE, f"--{name}", value, "a surface or a curve beside it"
+            )
 
 
 def _rows(readings: Readings) -> Iterator[_Row]:
@@ -174,7 +199,7 @@ def _number(value: float) -> str:
 
 MEASURE = Command(
     name="measure",
-    help="read widths, flatness and consistency off a surface's file",
+    help="read widths, flatness and consistency off a surface's file, changes off a rollback's",
     add_arguments=_add_arguments,
     run=_measure,
 )

@@ -1,19 +1,27 @@
-"""The command that draws a surface's file."""
+"""The command that draws the file of a surface or a rollback."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertscape.cli.service_commands import refuse_unwritable
 from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
 from bertscape.command import DONE, Command
+from bertscape.errors import InvalidInput, ProblemType
 from bertscape.findings import NUMBERS
-from bertscape.surface_file import read_surface
+from bertscape.result import Result, read_result
+from bertscape.surface import Surface
+
+if TYPE_CHECKING:
+    from bertscape.matplotlib_parts import Figure
 
 _VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="the surface, an HDF5 file")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a surface or a rollback, an HDF5 file"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -25,30 +33,45 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--value",
         action="append",
         choices=_VALUES,
-        help="what to draw; may be repeated (default: train_loss and eval_error)",
+        help="what to draw of a surface; may be repeated (default: train_loss and eval_error)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _plot(options: Namespace) -> int:
-    from bertscape.plot import DEFAULT_VALUES, picture_format, plot_surface, save_figure
+    from bertscape.plot import picture_format, save_figure
 
     output = options.output or options.file.with_suffix(".png")
     picture_format(output)
     refuse_unwritable(output)
-    surface = read_surface(options.file)
-    save_figure(plot_surface(surface, options.value or DEFAULT_VALUES), output)
-    warn_of_failed_checks([check.to_json() for check in surface.self_checks])
+    result = read_result(options.file)
+    save_figure(_figure(result, options.value), output)
+    warn_of_failed_checks([check.to_json() for check in result.self_checks])
     if options.json:
-        write_json({"output": str(output), "complete": surface.complete})
+        write_json({"output": str(output), "complete": result.complete})
     else:
         write_line(str(output))
     return DONE
 
 
+def _figure(result: Result, values: list[str] | None) -> "Figure":
+    from bertscape.plot import DEFAULT_VALUES, plot_surface
+
+    if isinstance(result, Surface):
+        return plot_surface(result, values or DEFAULT_VALUES)
+    if values:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            "--value",
+            values,
+            "a surface beside it: the picture of a rollback shows all that it changes",
+        )
+    return result.plot()
+
+
 PLOT = Command(
     name="plot",
-    help="draw a surface's file as a picture",
+    help="draw the file of a surface or a rollback as a picture",
     add_arguments=_add_arguments,
     run=_plot,
     extra="plot",
