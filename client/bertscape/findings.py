@@ -7,11 +7,13 @@ bit; NaN and infinity travel as the strings "NaN", "Infinity" and "-Infinity".
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Numbers = tuple[float, float, float, float, float, float, float, float]  # as in `NUMBERS`
+
+EvaluatorName = Literal["packed", "reference"]
 
 NUMBERS = (
     "train_loss",
@@ -76,6 +78,16 @@ class TrajectoryFound(_Found):
     numbers: tuple[Numbers, ...]  # of each checkpoint's backbone with θ1's head
 
 
+class RoundingFound(_Found):
+    """What a precision other than fp32 changed, at points that follow from the grid alone."""
+
+    at: tuple[tuple[float, float], ...]  # (α, β) of each
+    train_loss: float  # the largest |difference| from fp32; NaN where one of the two alone is NaN
+    train_error: float
+    eval_loss: float
+    eval_error: float
+
+
 class GroupFound(_Found):
     """A layer group that alone moves, and how long the directions are in it."""
 
@@ -90,7 +102,7 @@ class Pins(_Found):
     checkpoints: dict[str, CheckpointFound]  # pretrained, toward, y.pca[0], trajectory[0], …
     splits: dict[str, SplitFound]  # train, eval
     classes: int  # K
-    precision: str  # what `auto` came to: fp32
+    precision: str  # what it was computed in: fp32, tf32 or bf16
     device: str  # model name of the device, as workers report it
     threads: int  # per worker
     torch: str  # build
@@ -115,6 +127,8 @@ class Findings(Pins):
     # By axis, of each principal component: the share of its trajectory's variance along it.
     explained_variance: dict[str, float] | None = None
     groups: tuple[GroupFound, ...] | None = None  # of a rollback, in the job's order
+    evaluator: EvaluatorName | None = None  # None in what older versions wrote
+    rounding: RoundingFound | None = None  # None in fp32
 
 
 class TrainingFindings(Pins):

@@ -25,7 +25,7 @@ from bertscape.errors import (
     SurfaceFileError,
     shortened,
 )
-from bertscape.findings import Findings
+from bertscape.findings import NUMBERS, Findings
 from bertscape.spec import JobSpec, parse_spec
 from bertscape.surface import Attempt, Run
 
@@ -144,9 +144,9 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         form: a key of `FORMATS`.
     """
     found = findings.to_json()
-    numbers = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads")
+    names = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads", "evaluator")
     # From the object, not its JSON: there NaN and infinity are strings.
-    scalars = {name: getattr(findings, name) for name in numbers}
+    scalars = {name: getattr(findings, name) for name in names}
     return {
         "format": FORMATS[form],
         "format_version": FORMAT_VERSION,
@@ -156,6 +156,7 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         "precision": findings.precision,
         "device": findings.device,
         "torch": findings.torch,
+        **_rounding_attributes(findings),
         "checkpoint_sha256": as_json({k: v["sha256"] for k, v in found["checkpoints"].items()}),
         "split_sha256": as_json({k: v["sha256"] for k, v in found["splits"].items()}),
         **{f"{name}_examples": s.examples for name, s in findings.splits.items()},
@@ -163,6 +164,13 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         "self_checks_failed": sum(check.passed is False for check in findings.self_checks),
         "findings": as_json(found),
     }
+
+
+def _rounding_attributes(findings: Findings) -> dict[str, Attribute]:
+    """The largest difference from fp32 of each loss and error, where it was measured."""
+    if findings.rounding is None:
+        return {}
+    return {f"fp32_difference_{name}": getattr(findings.rounding, name) for name in NUMBERS[:4]}
 
 
 def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "xarray.Dataset":

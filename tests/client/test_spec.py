@@ -181,7 +181,10 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"layers": ["0", 2]}, "layers: ['0', 2]; expected .*[first, end], a half-open range"),
         ({"layers": None}, "layers: None; expected all, low"),
         ({"layers": {"from": 0}}, "layers: {'from': 0}; expected all, low"),
-        ({"precision": "bf16"}, "precision: 'bf16'; expected 'auto' or 'fp32'"),
+        (
+            {"precision": "fp16"},
+            "precision: 'fp16'; expected 'auto', 'fp32', 'tf32' or 'bf16'",
+        ),
         ({"origin": "middle"}, "origin: 'middle'; expected 'pretrained' or 'finetuned'"),
         (
             {"y": {}},

@@ -13,7 +13,7 @@ import pytest
 import xarray
 
 from bertscape.errors import SurfaceFileError
-from bertscape.findings import NUMBERS
+from bertscape.findings import NUMBERS, RoundingFound
 from bertscape.publish import publishing
 from bertscape.surface import Run, Surface
 from bertscape.surface_file import read_surface, surface_bytes, to_xarray, write_surface
@@ -93,6 +93,38 @@ def test_values_without_meaning_are_left_out(make_surface: Any, tmp_path: Path) 
         assert "cosine" not in file.attrs
         assert "beta" not in file
         assert file["train_loss"].shape == (7,)
+
+
+def test_who_computed_it_and_how_precisely_is_in_the_attributes(
+    make_surface: Any, tmp_path: Path
+) -> None:
+    points = ((0.0, 0.0), (0.5, -0.5))
+    differences = {"train_loss": 2e-3, "train_error": 0.0, "eval_loss": np.inf, "eval_error": 0.1}
+    update = {
+        "precision": "bf16",
+        "evaluator": "packed",
+        "rounding": RoundingFound(at=points, **differences),
+    }
+    surface = make_surface()
+    surface = dataclasses.replace(surface, findings=surface.findings.model_copy(update=update))
+    write_surface(surface, tmp_path / "a.h5")
+    assert_equal(read_surface(tmp_path / "a.h5"), surface)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert (file.attrs["precision"], file.attrs["evaluator"]) == ("bf16", "packed")
+        found = {name: file.attrs[f"fp32_difference_{name}"] for name in differences}
+    assert found == differences
+
+
+def test_a_file_from_before_the_evaluator_was_noted_still_reads(
+    make_surface: Any, tmp_path: Path
+) -> None:
+    write_surface(make_surface(), tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        found = json.loads(file.attrs["findings"])
+        assert (found.pop("evaluator"), found.pop("rounding")) == (None, None)
+        file.attrs["findings"] = json.dumps(found)
+        assert not [key for key in file.attrs if "evaluator" in key or "fp32" in key]
+    assert_equal(read_surface(tmp_path / "a.h5"), make_surface())
 
 
 @pytest.mark.parametrize("layers", ["all", "high", "embeddings"])

@@ -18,7 +18,7 @@ from bertscape.spec import Limits
 from bertscape_workers import packed_attention
 from bertscape_workers.admission import admit, memory_need
 from bertscape_workers.memory import BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
-from bertscape_workers.packed_evaluator import BLOCK_TOKENS
+from bertscape_workers.packed_method import BLOCK_TOKENS
 from bertscape_workers.prepare import find_checkpoints, prepare
 
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
-from bertscape_workers import packed_attention, packed_evaluator
+from bertscape_workers import packed_attention
 from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
 from bertscape_workers.packed_evaluator import PackedEvaluator
+from bertscape_workers.packed_method import method_for
 from bertscape_workers.packed_products import TorchProducts
 from bertscape_workers.prepare import prepare
 
+CPU = method_for(torch.device("cpu"), "fp32")
 NEAR_TIE = 1e-4  # two best logits this close may swap by rounding
 COUNTS = (37, 21)  # examples of the splits
 
@@ -91,11 +93,9 @@ def test_every_point_is_that_of_the_reference(inputs: EvaluatorInputs) -> None:
         assert_right(packed.evaluate(*point), reference, point)
 
 
-def test_torch_alone_gives_the_same(
-    inputs: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(packed_evaluator, "products_for", lambda _: TorchProducts())
-    packed, reference = PackedEvaluator(inputs), WatchedReference(inputs)
+def test_torch_alone_gives_the_same(inputs: EvaluatorInputs) -> None:
+    method = replace(CPU, products=TorchProducts(), exact=TorchProducts())
+    packed, reference = PackedEvaluator(inputs, method=method), WatchedReference(inputs)
     for point in [(0.0, 0.0), (1.0, 0.0), (-2.5, 3.0)]:
         assert_right(packed.evaluate(*point), reference, point)
 
@@ -103,9 +103,9 @@ def test_torch_alone_gives_the_same(
 def test_many_small_blocks_and_parts_give_the_same(
     inputs: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(packed_evaluator.BLOCK_TOKENS, "cpu", 30)
     monkeypatch.setattr(packed_attention, "SCORES", 1)
-    packed, reference = PackedEvaluator(inputs), WatchedReference(inputs)
+    packed = PackedEvaluator(inputs, method=replace(CPU, block_tokens=30))
+    reference = WatchedReference(inputs)
     for point in [(0.0, 0.0), (1.0, 0.0), (-2.5, 3.0)]:
         assert_right(packed.evaluate(*point), reference, point)
 

@@ -14,7 +14,7 @@ from transformers import DistilBertConfig, PreTrainedConfig, RobertaConfig
 
 from bertscape.errors import InvalidInput
 from bertscape.layer_group import ALL_LAYERS
-from bertscape_workers import packed_evaluator
+from bertscape_workers import packed_evaluator, packed_method
 from bertscape_workers.evaluator import EvaluatorInputs
 from bertscape_workers.memory import KEPT_STATES, MemoryLimits, MemoryNeed, memory_for
 from bertscape_workers.packed_evaluator import PackedEvaluator
@@ -97,7 +97,7 @@ def keep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks in each split."""
-    monkeypatch.setitem(packed_evaluator.BLOCK_TOKENS, "cpu", 90)
+    monkeypatch.setitem(packed_method.BLOCK_TOKENS, "cpu", 90)
 
 
 # --- the same numbers -----------------------------------------------------------------------------
@@ -154,13 +154,12 @@ class CountedProducts(TorchProducts):
         return super().linear(inputs, by)
 
 
-def work_of_a_later_point(
-    inputs: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, int]:
+def work_of_a_later_point(inputs: EvaluatorInputs) -> tuple[int, int]:
     """Matrices packed and products taken; a split is one block."""
     products = CountedProducts()
-    monkeypatch.setattr(packed_evaluator, "products_for", lambda _: products)
-    evaluator = PackedEvaluator(inputs)
+    method = packed_method.method_for(torch.device("cpu"), "fp32")
+    counted = replace(method, products=products, exact=products)
+    evaluator = PackedEvaluator(inputs, method=counted)
     evaluator.evaluate(1.0, 0.0)
     products.calls.clear()
     evaluator.evaluate(0.5, 0.5)
@@ -190,9 +189,9 @@ def test_what_stays_is_neither_packed_nor_run_again(
     multiplied_if_not_kept: int,
 ) -> None:
     inputs = prepare(checkpoints("bert").spec(layers=group)).inputs
-    assert work_of_a_later_point(inputs, monkeypatch) == (packed, 2 * multiplied)
+    assert work_of_a_later_point(inputs) == (packed, 2 * multiplied)
     keep_nothing(monkeypatch)
-    assert work_of_a_later_point(inputs, monkeypatch) == (packed, 2 * multiplied_if_not_kept)
+    assert work_of_a_later_point(inputs) == (packed, 2 * multiplied_if_not_kept)
 
 
 # --- memory ---------------------------------------------------------------------------------------

@@ -20,6 +20,11 @@ def device_model(device: str | None = None) -> str:
     return _cpu_model()
 
 
+def rounds_products(device: str) -> bool:
+    """Whether it multiplies in TF32 and bfloat16: NVIDIA's since compute capability 8.0."""
+    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def set_threads(count: int) -> None:
     """Compute with `count` CPU threads in this process; sums, and so results, depend on it."""
     torch.set_num_threads(count)

@@ -12,16 +12,17 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertscape.findings import Numbers
+from bertscape.findings import EvaluatorName, Numbers
 from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import Config, Layout, Vector, attach, build_model
 from bertscape_workers.devices import pick_device
+from bertscape_workers.precision import Format, arithmetic
 from bertscape_workers.splits import TokenizedSplit
 from bertscape_workers.statistics import Outcomes, point_numbers
 
@@ -43,13 +44,17 @@ class EvaluatorInputs:
     train: TokenizedSplit
     eval: TokenizedSplit
     layers: LayerGroup = ALL_LAYERS  # x and y are zero in all else
+    precision: Format = "fp32"  # in which to compute; all arrays here are float32
 
 
 class ReferenceEvaluator:
     """Holds one working copy of the model; `evaluate` may be called any number of times.
 
     A point's value depends on the point alone: not on the points before it, nor on this instance.
+    In bf16 torch's autocast chooses what is computed in bfloat16: matrix products and attention.
     """
+
+    name: ClassVar[EvaluatorName] = "reference"
 
     def __init__(self, inputs: EvaluatorInputs, device: str | None = None) -> None:
         self._inputs = inputs
@@ -97,7 +102,12 @@ class ReferenceEvaluator:
             return torch.from_numpy(vector).to(self._device)
 
     def _outcomes(self) -> tuple[Outcomes, Outcomes]:
-        return self._split_outcomes(self._inputs.train), self._split_outcomes(self._inputs.eval)
+        inputs, kind = self._inputs, self._device.type
+        with (
+            arithmetic(inputs.precision),
+            torch.autocast(kind, torch.bfloat16, enabled=inputs.precision == "bf16"),
+        ):
+            return self._split_outcomes(inputs.train), self._split_outcomes(inputs.eval)
 
     def _split_outcomes(self, split: TokenizedSplit) -> Outcomes:
         losses = np.empty(len(split), dtype=np.float64)
@@ -113,7 +123,7 @@ class ReferenceEvaluator:
 
     def _logits(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         with torch.inference_mode():
-            logits: torch.Tensor = self._model(**batch).logits  # (batch, K) float32
+            logits: torch.Tensor = self._model(**batch).logits  # (batch, K)
             return logits.to("cpu", torch.float64)
 
     def _batches(

@@ -15,20 +15,20 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers.activations import ACT2FN
 
+from bertscape.findings import EvaluatorName
 from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import BackboneTensor, Vector
 from bertscape_workers.devices import pick_device
 from bertscape_workers.evaluator import EvaluatorInputs
 from bertscape_workers.memory import KEPT_STATES
 from bertscape_workers.packed_architectures import Encoder, find_encoder
-from bertscape_workers.packed_attention import GroupedAttention
 from bertscape_workers.packed_forward import (
     Embeddings,
     Forward,
@@ -39,15 +39,11 @@ from bertscape_workers.packed_forward import (
     Norm,
     UpperPart,
 )
-from bertscape_workers.packed_products import Linear, Products, products_for
+from bertscape_workers.packed_method import Method, method_for
+from bertscape_workers.packed_products import Linear, Products
 from bertscape_workers.packed_split import Block, pack, position_ids, used_words
 from bertscape_workers.splits import TokenizedSplit
 from bertscape_workers.statistics import Outcomes, point_numbers
-
-# Tokens of a block, by kind of device. A CPU's block and a layer's matrices share its cache; a
-# GPU's block keeps all of it busy. Chosen by measurement, and never by a worker: sums, and so the
-# last bits of results, depend on it.
-BLOCK_TOKENS = {"cpu": 3072, "cuda": 32768}
 
 Term = tuple[torch.Tensor, float]  # a direction, (layout.size,), and how far along it
 States = Iterable[torch.Tensor]  # of a split, block by block; see `Forward.states`
@@ -64,28 +60,34 @@ class PackedEvaluator:
     Args:
         inputs: of a model that `find_encoder` knows.
         device: as torch names it; default: the GPU where there is one.
+        method: how to compute; default: what `method_for` has for the device and the precision.
 
     Raises:
         ValueError: the model is of no architecture that is known here.
     """
 
-    def __init__(self, inputs: EvaluatorInputs, device: str | None = None) -> None:
+    name: ClassVar[EvaluatorName] = "packed"
+
+    def __init__(
+        self, inputs: EvaluatorInputs, device: str | None = None, method: Method | None = None
+    ) -> None:
         encoder = find_encoder(inputs.config, inputs.layout, set(inputs.head))
         if encoder is None:
             raise ValueError(f"no packed forward pass for a {inputs.config.get('model_type')!r}")
         where = torch.device(device or pick_device())
-        self._products = products_for(where)
-        limit = BLOCK_TOKENS[where.type]
+        method = method or method_for(where, inputs.precision)
+        self._products = method.products
         words = used_words((inputs.train, inputs.eval))
-        self._parameters = _Parameters(inputs, encoder, words, self._products, limit, where)
+        self._parameters = _Parameters(inputs, encoder, words, method, where)
         plain_gelu = encoder.activation == "gelu"
         self._forward = Forward(
-            GroupedAttention(encoder.heads),
+            method.attention(encoder.heads),
             None if plain_gelu else ACT2FN[encoder.activation],
             self._products,
         )
+        shape = (method.block_tokens, where, method.rows)
         self._splits = [
-            (split, pack(split, words, position_ids(split, encoder.padding), limit, where))
+            (split, pack(split, words, position_ids(split, encoder.padding), *shape))
             for split in (inputs.train, inputs.eval)
         ]
         self._group = inputs.layers
@@ -168,11 +170,14 @@ class PackedEvaluator:
     def _split_outcomes(
         self, model: UpperPart, split: TokenizedSplit, blocks: Sequence[Block], states: States
     ) -> Outcomes:
-        classes = len(model.head.output.bias)
-        logits = torch.empty((len(split), classes), dtype=torch.float64)  # in the file's order
-        for block, entering in zip(blocks, states, strict=True):
-            found = self._forward.logits(model, entering, block)  # (block's n, K) float32
-            logits[block.examples] = found.to("cpu", torch.float64)
+        found = [
+            self._forward.logits(model, entering, block)  # (block's n, K) float32
+            for block, entering in zip(blocks, states, strict=True)
+        ]
+        places = torch.cat([block.examples for block in blocks])
+        logits = torch.empty((len(split), found[0].shape[1]), dtype=torch.float64)
+        # In the file's order; fetched once, for a GPU stands still until its answer is fetched.
+        logits[places] = torch.cat(found).to("cpu", torch.float64)
         labels = torch.from_numpy(split.labels)
         losses = -torch.log_softmax(logits, dim=-1).gather(1, labels[:, None])[:, 0]  # (n,)
         right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
@@ -202,8 +207,7 @@ class _Parameters:
         inputs: EvaluatorInputs,
         encoder: Encoder,
         words: NDArray[np.int64],
-        products: Products,
-        rows: int,
+        method: Method,
         device: torch.device,
     ) -> None:
         self._encoder = encoder
@@ -213,8 +217,7 @@ class _Parameters:
             for name, values in inputs.head.items()
         }
         self._words = torch.from_numpy(words).to(device)
-        self._products = products
-        self._rows = rows
+        self._method = method
         self._held: dict[int | str, Any] = {}
         self._origin: torch.Tensor
         self._terms: Sequence[Term]
@@ -267,7 +270,7 @@ class _Parameters:
             self._tensor(f"{encoder.embedding('position_embeddings')}.weight"),
             self._tensor(f"{types}.weight") if encoder.architecture.token_types else None,
             self._norm(encoder.embedding("LayerNorm")),
-            self._linear(encoder.projection) if encoder.projected else None,
+            self._exact_linear(encoder.projection) if encoder.projected else None,
         )
 
     def _layer(self, index: int) -> Layer:
@@ -294,9 +297,9 @@ class _Parameters:
     def _classifier(self) -> Head:
         architecture = self._encoder.architecture
         return Head(
-            self._linear(architecture.dense),
+            self._exact_linear(architecture.dense),
             architecture.head_activation,
-            self._linear(architecture.output),
+            self._exact_linear(architecture.output),
         )
 
     def _norm(self, module: str) -> Norm:
@@ -305,9 +308,16 @@ class _Parameters:
 
     def _linear(self, *modules: str) -> Linear:
         """One linear layer of the outputs of all modules, end to end."""
+        return self._packed(self._method.products, modules)
+
+    def _exact_linear(self, module: str) -> Linear:
+        return self._packed(self._method.exact, (module,))
+
+    def _packed(self, products: Products, modules: Sequence[str]) -> Linear:
         weights = [self._tensor(f"{module}.weight") for module in modules]
         biases = [self._tensor(f"{module}.bias") for module in modules]
-        return self._products.pack(torch.cat(weights), torch.cat(biases), self._rows)
+        tokens = self._method.block_tokens
+        return products.pack(torch.cat(weights), torch.cat(biases), tokens)
 
     def _tensor(self, name: str, rows: torch.Tensor | None = None) -> torch.Tensor:
         """A parameter at the point, or only some rows of it."""

@@ -25,6 +25,8 @@ from bertscape_workers.evaluator import EvaluatorInputs, takes_token_types
 from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.memory import MemoryLimits, memory_for
 from bertscape_workers.plane import Axis, Plane, PlaneRequest, build_plane, checkpoints_on_plane
+from bertscape_workers.precision import Format, resolve
+from bertscape_workers.rounding import measure_rounding, sample_points
 from bertscape_workers.self_checks import compare, expected_numbers, plain_model
 from bertscape_workers.splits import TokenizedSplit, Vocabulary, build_split, load_tokenizer
 from bertscape_workers.tables import read_rows, source_name
@@ -34,8 +36,6 @@ from bertscape_workers.trajectory import measure_trajectory
 Found = TypeVar("Found", bound=Pins, covariant=True)
 Inputs = TypeVar("Inputs", covariant=True)
 ProgressCall = Callable[[str, int, int], None]  # stage, done, total
-
-PRECISION = "fp32"  # what `auto` comes to on a CPU, and the only one that is built
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,25 @@ def prepare(
     tell = progress or silent
     set_threads(threads)
     device = device or pick_device()
+    precision = resolve(spec.precision, device)
     with quiet_transformers():
         checkpoints = find_checkpoints(spec)
         config = checked_config(checkpoints, spec)
         found = fingerprints(checkpoints, tell)
         splits = tokenized_splits(spec, checkpoints, config, tell)
-        inputs, plane = _inputs(checkpoints, config, splits, limits, tell)
+        inputs, plane = _inputs(checkpoints, config, splits, precision, limits, tell)
+        rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
         evaluator = evaluator_for(inputs, device)
         places = [
             Place(name, files, at, partial(evaluator.evaluate, *at))
             for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
         ]
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, tell)
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, tell)
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
     findings = Findings(
-        **dict(pins(spec, found, splits, config, device, threads)),
+        **dict(pins(spec, found, splits, config, precision, device, threads)),
         delta1_norm=plane.delta1_norm,
         delta2_norm=plane.lengths.get("y"),
         cosine=plane.cosine,
@@ -114,6 +116,8 @@ def prepare(
         trajectory=trajectory,
         group=plane.group,
         explained_variance=plane.explained_variance or None,
+        evaluator=evaluator.name,
+        rounding=rounding,
     )
     return Prepared(findings, inputs)
 
@@ -123,6 +127,7 @@ def pins(
     checkpoints: dict[str, CheckpointFound],
     splits: dict[str, TokenizedSplit],
     config: Config,
+    precision: Format,
     device: str,
     threads: int,
 ) -> Pins:
@@ -131,7 +136,7 @@ def pins(
         checkpoints=checkpoints,
         splits={name: _found(spec, name, split) for name, split in splits.items()},
         classes=architecture.label_count(config),
-        precision=PRECISION,
+        precision=precision,
         device=device_model(device),
         threads=threads,
         torch=torch.__version__,
@@ -254,6 +259,7 @@ def _inputs(
     checkpoints: JobCheckpoints,
     config: Config,
     splits: dict[str, TokenizedSplit],
+    precision: Format,
     limits: MemoryLimits | None,
     tell: ProgressCall,
 ) -> tuple[EvaluatorInputs, Plane]:
@@ -276,6 +282,7 @@ def _inputs(
         train=splits["train"],
         eval=splits["eval"],
         layers=request.layers,
+        precision=precision,
     )
     return inputs, plane
 
@@ -318,6 +325,7 @@ def self_checks(
     places: Sequence[Place],
     finetuned: CheckpointFiles,
     splits: dict[str, TokenizedSplit],
+    precision: Format,
     tell: ProgressCall,
 ) -> tuple[SelfCheck, ...]:
     """The checkpoint of each place as the plain model has it, with θ1's head, and as found."""
@@ -327,6 +335,6 @@ def self_checks(
         model = plain_model(place.files, finetuned)
         expected = expected_numbers(model, splits["train"], splits["eval"])
         del model  # before the next one is loaded
-        checks.append(compare(place.name, place.at, expected, place.found(), PRECISION))
+        checks.append(compare(place.name, place.at, expected, place.found(), precision))
     tell("self-checks", len(places), len(places))
     return tuple(checks)

@@ -22,6 +22,7 @@ from bertscape_workers.evaluators import Evaluator, evaluator_for
 from bertscape_workers.layer_groups import Members, group_key, members
 from bertscape_workers.memory import MemoryLimits
 from bertscape_workers.plane import PlaneRequest, length_toward
+from bertscape_workers.precision import Format, resolve
 from bertscape_workers.prepare import (
     JobCheckpoints,
     Place,
@@ -37,9 +38,12 @@ from bertscape_workers.prepare import (
     tokenized_splits,
 )
 from bertscape_workers.rollback import RollbackInputs
+from bertscape_workers.rounding import measure_rounding
 from bertscape_workers.splits import TokenizedSplit
 from bertscape_workers.training import quiet_transformers
 from bertscape_workers.vectors import dot
+
+FINETUNED_AT = (0.0, 0.0)  # where θ1 lies: α is along δ1, from it
 
 
 def prepare_rollback(
@@ -54,6 +58,7 @@ def prepare_rollback(
     tell = progress or silent
     set_threads(threads)
     device = device or pick_device()
+    precision = resolve(spec.precision, device)
     with quiet_transformers():
         checkpoints = find_rollback_checkpoints(spec)
         config = checked_config(checkpoints, spec)
@@ -62,20 +67,23 @@ def prepare_rollback(
         layout = layout_of(skeleton(config))
         groups = find_groups(spec, layout)
         check_memory(limits, layout, 1, config, splits)  # beside θ1 there is θ0
-        finetuned, pretrained = _backbones(checkpoints.plane, config, layout, splits)
+        finetuned, pretrained = _backbones(checkpoints.plane, config, layout, splits, precision)
         norm, moved = _lengths(checkpoints.plane, finetuned, pretrained, groups)
+        rounding = measure_rounding(finetuned, (FINETUNED_AT,), device, tell)
         evaluator = evaluator_for(finetuned, device)
         places = _places(spec, checkpoints.plane, evaluator, finetuned.origin, pretrained)
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, tell)
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, tell)
         outcomes = evaluator.outcomes(finetuned.origin)
     findings = Findings(
-        **dict(pins(spec, found, splits, config, device, threads)),
+        **dict(pins(spec, found, splits, config, precision, device, threads)),
         delta1_norm=norm,
         delta2_norm=None,
         cosine=None,
         self_checks=checks,
         trajectory=None,
         groups=moved,
+        evaluator=evaluator.name,
+        rounding=rounding,
     )
     moving = tuple(group.moving for group in groups)
     return Prepared(findings, RollbackInputs(finetuned, pretrained, moving, outcomes))
@@ -101,7 +109,11 @@ def find_groups(spec: RollbackSpec, layout: Layout) -> tuple[Members, ...]:
 
 
 def _backbones(
-    request: PlaneRequest, config: Config, layout: Layout, splits: dict[str, TokenizedSplit]
+    request: PlaneRequest,
+    config: Config,
+    layout: Layout,
+    splits: dict[str, TokenizedSplit],
+    precision: Format,
 ) -> tuple[EvaluatorInputs, Vector]:
     """(θ1 with all that evaluating it needs, θ0)."""
     origin, pretrained = layout.empty(), layout.empty()
@@ -117,6 +129,7 @@ def _backbones(
         head=head,
         train=splits["train"],
         eval=splits["eval"],
+        precision=precision,
     )
     return inputs, pretrained
 
@@ -153,8 +166,8 @@ def _places(
     finetuned: Vector,
     pretrained: Vector,
 ) -> list[Place]:
-    """θ1, and θ0 where everything is put back; α is along δ1 from θ1."""
-    places = [("finetuned", request.finetuned, (0.0, 0.0), finetuned)]
+    """θ1, and θ0 where everything is put back."""
+    places = [("finetuned", request.finetuned, FINETUNED_AT, finetuned)]
     if ALL_LAYERS in spec.groups:
         places.append(("pretrained", request.pretrained, (-1.0, 0.0), pretrained))
     return [

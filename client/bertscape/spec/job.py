@@ -12,7 +12,7 @@ from bertscape.grid import Tile
 from bertscape.spec.base import Values
 from bertscape.spec.data import Data
 
-Precision = Literal["auto", "fp32"]
+Precision = Literal["auto", "fp32", "tf32", "bf16"]  # auto: fp32
 
 
 class JobSpec(Values, ABC):
