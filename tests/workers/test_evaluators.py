@@ -12,6 +12,7 @@ from bertscape_workers import evaluators
 from bertscape_workers.evaluator import ReferenceEvaluator
 from bertscape_workers.evaluators import evaluator_for
 from bertscape_workers.packed_evaluator import PackedEvaluator
+from bertscape_workers.precision import Format
 from bertscape_workers.prepare import prepare
 
 
@@ -21,6 +22,17 @@ def test_a_known_model_takes_the_packed_path(
     inputs = prepare(bert.spec()).inputs
     assert isinstance(evaluator_for(inputs, "cpu"), PackedEvaluator)
     assert not caplog.records
+    assert prepare(bert.spec()).findings.evaluator == "packed"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_it_does_so_on_a_gpu_too(
+    bert: Inputs, monkeypatch: pytest.MonkeyPatch, precision: Format
+) -> None:
+    inputs = prepare(bert.spec()).inputs
+    monkeypatch.setattr(evaluators, "PackedEvaluator", lambda _, device: device)
+    monkeypatch.setattr(evaluators.packed_attention_varlen, "fits", lambda *_: True)
+    assert evaluator_for(replace(inputs, precision=precision), "cuda") == "cuda"
 
 
 def test_another_model_takes_the_reference_path_and_says_so(
@@ -40,11 +52,17 @@ def test_another_model_takes_the_reference_path_and_says_so(
         prepared = prepare(make_inputs(tmp_path, config).spec(), device="cpu")
         assert isinstance(evaluator_for(prepared.inputs, "cpu"), ReferenceEvaluator)
     (record,) = caplog.records  # of two evaluators
-    assert "a mpnet model on cpu" in record.getMessage()
+    message = record.getMessage()
+    assert "a mpnet model on cpu" in message
+    assert message.endswith("the packed evaluator does not know this model type")
+    assert prepared.findings.evaluator == "reference"
     assert all(check.passed for check in prepared.findings.self_checks)
 
 
-def test_a_decoder_takes_the_reference_path(bert: Inputs) -> None:
+def test_a_decoder_takes_the_reference_path(bert: Inputs, caplog: pytest.LogCaptureFixture) -> None:
+    evaluators._say.cache_clear()
     inputs = prepare(bert.spec()).inputs
     decoder = replace(inputs, config={**inputs.config, "is_decoder": True})
     assert isinstance(evaluator_for(decoder, "cpu"), ReferenceEvaluator)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("settings that the packed evaluator does not know")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bertscape_workers.packed_attention import Attention, GroupedAttention
 from bertscape_workers.packed_attention_varlen import Attend, VarlenAttention, flash
@@ -45,7 +46,9 @@ class CudaProducts(TorchProducts):
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """As `Products.in_use`."""
-        with arithmetic(self._precision):
+        # torch's fused attention splits float32 factors in a way of its own; this one multiplies
+        # them as all else.
+        with arithmetic(self._precision), sdpa_kernel(SDPBackend.MATH):
             yield
 
 
