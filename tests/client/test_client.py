@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -23,11 +24,18 @@ from bertscape import (
     Problem,
     ProblemType,
     Retries,
+    Rollback,
+    Run,
     SelfCheckWarning,
     ServiceError,
     ServiceUnreachable,
+    Surface,
+    SurfaceFileError,
+    parse_spec,
 )
+from bertscape.findings import GroupFound
 from bertscape.retries import seconds_to_wait
+from bertscape.rollback_file import rollback_bytes
 from bertscape.surface_file import surface_bytes
 
 SPEC = {
@@ -490,6 +498,31 @@ def test_surface_also_while_it_runs(content: bytes) -> None:
 def test_surface_warns_of_a_failed_self_check(make_surface: Callable[..., Any]) -> None:
     service = Service(ok(), download(surface_bytes(make_surface(passed=False))))
     with pytest.warns(SelfCheckWarning, match=r"train loss 0\.2, plain model 0\.1"):
+        service.client().job("j1").surface()
+
+
+@pytest.fixture
+def rollback_content(make_surface: Callable[..., Any]) -> bytes:
+    spec = parse_spec({**SPEC, "kind": "rollback", "groups": ["all"]})
+    moved = GroupFound(layers=None, x_norm=7.25, y_norm=None)
+    found = make_surface("curve").findings.model_copy(update={"groups": (moved,)})
+    return rollback_bytes(Rollback(spec, found, np.ones((16, 2)), np.ones(2, np.uint8), Run()))
+
+
+def test_the_result_of_a_job_is_whatever_its_kind_gives(
+    content: bytes, rollback_content: bytes
+) -> None:
+    service = Service(ok(), download(content), ok(), download(rollback_content))
+    client = service.client()
+    assert isinstance(client.job("j1").result(), Surface)
+    result = client.job("j2").result()
+    assert isinstance(result, Rollback)
+    assert result.groups == ("none", "all")
+
+
+def test_a_rollback_is_no_surface(rollback_content: bytes) -> None:
+    service = Service(ok(), download(rollback_content))
+    with pytest.raises(SurfaceFileError, match="read_result"):
         service.client().job("j1").surface()
 
 

@@ -8,12 +8,17 @@ import h5py
 import numpy as np
 import pytest
 
+from bertscape.findings import GroupFound
+from bertscape.result import read_result
+from bertscape.rollback import Rollback
+from bertscape.spec import parse_spec
 from bertscape.surface_file import read_surface
 from bertscape_service.journal import Journal
 from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, RunFacts, TileRow
 from bertscape_service.publication import Publication
 from bertscape_service.state_directory import StateDirectory
 from bertscape_service.submission import check_submission
+from bertscape_workers.admission import admit
 
 
 @pytest.fixture
@@ -126,3 +131,26 @@ def test_what_a_killed_service_left_half_written_is_removed(
     (state.surfaces / ".a.3.h5.0123.part").write_bytes(b"half")
     Publication(journal, state.surfaces)
     assert files(state) == []
+
+
+def test_a_rollback_is_published_like_a_surface(
+    journal: Journal, state: StateDirectory, inputs: Any, find: Callable[..., Any]
+) -> None:
+    plane = inputs.spec()
+    value = {"kind": "rollback", "groups": ["all", "pooler"]}
+    value |= {key: plane[key] for key in ("model", "data")}
+    spec = admit(parse_spec(value))
+    journal.add_job(NewJob("a", spec, 2, "sha")).result()
+    moved = tuple(GroupFound(layers=None, x_norm=norm, y_norm=None) for norm in (1.5, 0.5))
+    journal.pin("a", find(spec, groups=moved), RunFacts(1, 1, {}))
+    publication = Publication(journal, state.surfaces)
+    assert publication.publish("a") is None
+    rows = np.arange(48.0).reshape(3, 16)  # θ1 and two groups
+    for tile, numbers in ((1, rows[2:]), (0, rows[:2])):
+        attempt = AttemptRow(tile, 1, "w-1", "a CPU", Outcome.DONE, 10.0, 0.5)
+        journal.add_tile("a", TileRow(tile, numbers), attempt).result()
+        found = read_result(io.BytesIO(publication.publish("a").content))
+        assert isinstance(found, Rollback)
+        assert found.complete == (tile == 0)
+    assert found.groups == ("none", "all", "pooler")
+    np.testing.assert_array_equal(found.numbers, rows.T)
