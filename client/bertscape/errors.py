@@ -5,7 +5,7 @@
     BertscapeError
     ├── InvalidInput         the user's input is wrong: exit status 2, or an HTTP 4xx
     ├── MissingExtra         a command needs an extra that is not installed: exit status 2
-    ├── SurfaceFileError     a file is not a surface of a format version that is known here
+    ├── SurfaceFileError     a file is no surface or rollback of a format version known here
     ├── JobFailed            a job ended as failed or cancelled: exit status 1
     └── ServiceError         the service answered with a problem document
         └── ServiceUnreachable   no answer came, after all retries
@@ -205,7 +205,7 @@ class MissingExtra(BertscapeError):
 
 
 class SurfaceFileError(BertscapeError):
-    """A file is not a surface, or of a format version that is not known here."""
+    """A file is not the surface or the rollback asked for, or of an unknown format version."""
 
 
 class JobFailed(BertscapeError):

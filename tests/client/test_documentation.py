@@ -7,11 +7,22 @@ import pytest
 from pydantic import BaseModel
 
 from bertscape.cli import commands
-from bertscape.spec import Data, Direction, GridRanges, Hub, JobSpec, Model, Random, Split
+from bertscape.spec import (
+    Data,
+    Direction,
+    GridRanges,
+    Hub,
+    JobSpec,
+    LandscapeSpec,
+    Model,
+    Random,
+    RollbackSpec,
+    Split,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 SPEC_MODELS: list[type[BaseModel]] = [
-    *(JobSpec, Model, Direction, Random, GridRanges, Split, Data, Hub)
+    *(JobSpec, LandscapeSpec, RollbackSpec, Model, Direction, Random, GridRanges, Split, Data, Hub)
 ]
 
 
