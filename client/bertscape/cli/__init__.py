@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bertscape.cli.measure_command import MEASURE
+from bertscape.cli.paper_command import PAPER
 from bertscape.cli.plot_command import PLOT
+from bertscape.cli.report_command import REPORT
 from bertscape.cli.service_commands import CANCEL, FETCH, JOBS, SHOW, SUBMIT, WATCH
 from bertscape.command import JOB_FAILED, WRONG_USE, Command
 from bertscape.connection import version
@@ -36,6 +38,8 @@ _ORDER = [
     "plot",
     "measure",
     "finetune",
+    "paper",
+    "report",
     "demo",
 ]
 _EPILOG = """\
@@ -87,7 +91,7 @@ def _parser(available: dict[str, Command]) -> argparse.ArgumentParser:
 
 def commands() -> dict[str, Command]:
     """All commands by name, in the order in which people meet them."""
-    own = (SUBMIT, JOBS, SHOW, WATCH, FETCH, CANCEL, PLOT, MEASURE)
+    own = (SUBMIT, JOBS, SHOW, WATCH, FETCH, CANCEL, PLOT, MEASURE, PAPER, REPORT)
     found = {command.name: command for command in own}
     for entry_point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
         try:

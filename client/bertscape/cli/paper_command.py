@@ -1,0 +1,116 @@
+"""The command that runs a study and writes its report."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bertscape.cli.text import warn_of_failed_checks, write_hint, write_json, write_line
+from bertscape.client import Client
+from bertscape.command import DONE, Command
+from bertscape.errors import BertscapeError, InvalidInput, ProblemType
+from bertscape.local_service import require_service
+from bertscape.spec.study import StudySpec
+from bertscape.spec.study_reading import load_study
+from bertscape.study.folder import REPORT
+from bertscape.study.own_service import PATIENCE, own_service
+from bertscape.study.results import StudyResults
+from bertscape.study.running import run_study
+
+_NAME = "paper"
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", type=Path, help="the study, a YAML or JSON file")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="the folder for its results; a study that was interrupted there goes on "
+        "(default: SPEC without its ending)",
+    )
+    parser.add_argument(
+        "--url",
+        help="address of the service that is to run its jobs "
+        "(default: $BERTSCAPE_URL, else a service of its own for the time)",
+    )
+    parser.add_argument("--token", help="bearer token of that service (default: $BERTSCAPE_TOKEN)")
+    parser.add_argument("--json", action="store_true", help="print what became of it as JSON")
+
+
+def _paper(options: Namespace) -> int:
+    study = load_study(options.spec)
+    url = options.url or os.environ.get("BERTSCAPE_URL")
+    results = write_paper(study, _folder(options), url, options.token)
+    _tell(results, _folder(options), as_json=options.json)
+    return DONE
+
+
+def write_paper(
+    study: StudySpec, folder: Path, url: str | None = None, token: str | None = None
+) -> StudyResults:
+    """Run a study, and write its report, as `bertscape paper` does.
+
+    Args:
+        study: with absolute paths.
+        folder: of its results.
+        url: of the service; default: one of its own, for the time.
+        token: of the service.
+
+    Raises:
+        JobFailed, InvalidInput, ServiceError: as `run_study`; a report of all that is there has
+            been written before.
+    """
+    from bertscape.report import write_report
+
+    with _client(study, folder, url, token) as client:
+        try:
+            results = run_study(study, folder, client)
+        except BertscapeError:
+            write_report(StudyResults.load(folder), folder / REPORT)
+            raise
+    write_report(results, folder / REPORT)
+    return results
+
+
+@contextmanager
+def _client(study: StudySpec, folder: Path, url: str | None, token: str | None) -> Iterator[Client]:
+    if url is None:
+        require_service(_NAME)
+        write_hint(f"{folder}: calling this again after an interruption goes on from there")
+        with own_service(study, folder) as client:
+            yield client
+    else:
+        with Client(url, token, retries=PATIENCE) as client:
+            yield client
+
+
+def _folder(options: Namespace) -> Path:
+    folder: Path = options.output or options.spec.with_suffix("")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "-o", str(folder), "a folder, or a name that is free"
+        )
+    return folder
+
+
+def _tell(results: StudyResults, folder: Path, *, as_json: bool) -> None:
+    for found in (results.curves, results.surfaces, results.layers, results.rollbacks):
+        for one in found.values():
+            warn_of_failed_checks([check.to_json() for check in one.self_checks])
+    if as_json:
+        write_json({"output": str(folder), "report": str(folder / REPORT)})
+    else:
+        write_line(str(folder / REPORT))
+
+
+PAPER = Command(
+    name=_NAME,
+    help="run a study: everything that the paper shows, for your model and tasks",
+    add_arguments=_add_arguments,
+    run=_paper,
+    extra="plot",
+    requires=("matplotlib",),
+)
