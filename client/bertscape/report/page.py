@@ -111,7 +111,7 @@ def _block(block: Block, draw: DrawPanel) -> str:
 def _table(table: Table) -> str:
     kind = "numbers" if table.numeric else "words"
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
-    rows = "\n".join(f"<tr>{''.join(_cells(row))}</tr>" for row in table.rows)
+    rows = "\n".join(f"<tr>{''.join(_cells(table.head, row))}</tr>" for row in table.rows)
     # A caption element would be as narrow as the table.
     return (
         f'<figure class="table"><figcaption>{escape(table.caption)}</figcaption>'
@@ -120,14 +120,15 @@ def _table(table: Table) -> str:
     )
 
 
-def _cells(row: tuple[str | Cell, ...]) -> Iterator[str]:
-    for index, cell in enumerate(row):
+def _cells(head: tuple[str, ...], row: tuple[str | Cell, ...]) -> Iterator[str]:
+    for index, (name, cell) in enumerate(zip(head, row, strict=True)):
         text, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
         attribute = f' class="{tone}"' if tone else ""
         if index == 0:
             yield f'<th scope="row"{attribute}>{escape(text)}</th>'
         else:
-            yield f"<td{attribute}>{escape(text)}</td>"
+            # Where there is no room for a head, each cell says its own.
+            yield f'<td{attribute} data-head="{escape(name)}">{escape(text)}</td>'
 
 
 def _picture(picture: Picture, draw: DrawPanel) -> str:

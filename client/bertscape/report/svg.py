@@ -14,9 +14,9 @@ _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "bertscape",  # equal figures have equal bytes
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # measured with; the page's own font is narrower
-    "font.size": 8.0,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8.0,
+    "font.size": 8.5,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 8.5,
     "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -29,12 +29,12 @@ _SETTINGS: dict[Any, Any] = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 7.0,
-    "ytick.labelsize": 7.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
     "grid.color": GRID,
     "grid.linewidth": 0.5,
     "hatch.linewidth": 0.5,
-    "legend.fontsize": 7.0,
+    "legend.fontsize": 7.5,
     "legend.frameon": False,
 }
 _WITHOUT_DATE = {"Date": None, "Creator": None}

@@ -87,7 +87,7 @@ def _trainings(results: StudyResults) -> Table:
     return Table(caption, head, tuple(rows))
 
 
-def _evaluations(results: StudyResults) -> Iterator[Table]:
+def _evaluations(results: StudyResults) -> Iterator[Block]:
     rows = []
     for key, found in landscapes(results):
         findings = found.findings
@@ -95,14 +95,17 @@ def _evaluations(results: StudyResults) -> Iterator[Table]:
             f"{findings.splits[name].examples:,}" if name in findings.splits else ""
             for name in ("train", "eval")
         )
-        machine = (findings.precision, findings.device, f"{findings.threads}", findings.torch)
+        threads = f"{findings.threads} thread{'s' * (findings.threads != 1)} a worker"
+        machine = (findings.precision, f"{findings.device}, {threads}", findings.torch)
         points = f"{int(found.evaluated.sum()):,} of {found.evaluated.size:,}"
-        rows.append((key, points, _grid(found), *sizes, *machine, _versions(found)))
+        rows.append((key, points, _grid(found), *sizes, *machine))
     if rows:
         caption = "Evaluations: points that are done, the grid, examples of both splits, and where."
         head = ("Result", "Points", "Grid (α; β)", "Training examples", "Evaluation examples",
-                "Precision", "Device", "Threads", "torch", "Versions")  # fmt: skip
+                "Precision", "Device", "torch")  # fmt: skip
         yield Table(caption, head, tuple(rows), numeric=False)
+        versions = sorted({_versions(found) for _, found in landscapes(results)} - {""})
+        yield Text(f"Versions of workers: {'; '.join(versions) or 'not recorded'}.")
 
 
 def _grid(found: Surface | Rollback) -> str:

@@ -55,7 +55,7 @@ def curves_section(results: StudyResults) -> Section:
         "is not finite."
     )
     pictures = (
-        (Picture("curves", caption, tuple(panels), "one-dimensional training loss curves"),)
+        (Picture("loss-curves", caption, tuple(panels), "one-dimensional training loss curves"),)
         if panels
         else ()
     )

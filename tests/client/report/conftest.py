@@ -1,0 +1,14 @@
+"""A study of one task, and of two."""
+
+from typing import Any
+
+import pytest
+from bowl_study import build
+
+from bertscape.study.results import StudyResults
+
+
+@pytest.fixture
+def results(make_surface: Any) -> StudyResults:
+    """Of one task, in which every finding of the paper holds."""
+    return build(make_surface, ("mrpc",))
