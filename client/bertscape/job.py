@@ -25,6 +25,7 @@ from bertscape.publish import publishing
 from bertscape.result import Result, read_result
 from bertscape.retries import RETRIED_STATUS
 from bertscape.self_checks import warn_of_failures
+from bertscape.training_output import TrainingOutput
 from bertscape.surface import Surface
 from bertscape.surface_file import read_surface
 
@@ -64,6 +65,11 @@ class Job:
     def error(self) -> Problem | None:
         """Why it failed."""
         return self.status.error
+
+    @property
+    def output(self) -> TrainingOutput | None:
+        """What a fine-tuning left behind, once it is completed; None of other kinds."""
+        return self.status.output
 
     @property
     def spec(self) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bertscape.errors import Problem, ProblemType, ServiceError, shortened
+from bertscape.training_output import LogEntry, TrainingOutput
 
 COMPLETED = "completed"
 FINAL_STATES = frozenset({COMPLETED, "failed", "cancelled"})
@@ -22,9 +23,11 @@ class JobStatus:
     points_total: int = 0
     eta_seconds: float | None = None  # until the last point, where it can be told
     workers: int = 0  # that evaluate it now
-    stage: str | None = None  # while it is prepared: what is being done
+    stage: str | None = None  # while it is prepared, or trains: what is being done
+    latest: LogEntry | None = None  # while it trains: the last of each number that was measured
     error: Problem | None = None  # why it failed
     self_checks: Sequence[Mapping[str, Any]] = ()
+    output: TrainingOutput | None = None  # of a fine-tuning that is done
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as it came
 
     @property
@@ -40,7 +43,7 @@ class JobStatus:
             ServiceError: it is no job object.
         """
         try:
-            error = members.get("error")
+            error, output = members.get("error"), members.get("output")
             return cls(
                 id=str(members["id"]),
                 state=str(members["state"]),
@@ -51,8 +54,10 @@ class JobStatus:
                 eta_seconds=_number(members.get("eta_seconds")),
                 workers=int(members.get("workers") or 0),
                 stage=_stage(members.get("progress")),
+                latest=_latest(members.get("progress")),
                 error=Problem.from_json(error) if error else None,
                 self_checks=tuple(members.get("self_checks") or ()),
+                output=TrainingOutput.from_json(output) if output else None,
                 raw=members,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -62,6 +67,11 @@ class JobStatus:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _latest(progress: Any) -> LogEntry | None:
+    latest = progress.get("latest") if progress else None
+    return LogEntry.from_json(latest) if latest else None
 
 
 def _stage(progress: Any) -> str | None:

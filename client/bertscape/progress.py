@@ -7,6 +7,7 @@ from typing import Never, Self
 from tqdm import tqdm
 
 from bertscape.job_status import JobStatus
+from bertscape.training_output import LogEntry
 
 
 class JobProgress:
@@ -77,9 +78,23 @@ def outlook(status: JobStatus) -> str:
         text = f"preparing: {status.stage}"
     if status.state == "running" and status.workers:
         text = f"running on {status.workers} {'worker' if status.workers == 1 else 'workers'}"
+    if status.state == "running" and status.stage:
+        text = f"running: {status.stage}{_measured(status.latest)}"
     if status.eta_seconds is not None and not status.final:
         text += f", about {duration(status.eta_seconds)} left"
     return text
+
+
+def _measured(latest: LogEntry | None) -> str:
+    """The last numbers of a training: ", loss 0.412, dev accuracy 0.8456, dev loss 0.391"."""
+    if latest is None:
+        return ""
+    numbers = [] if latest.loss is None else [f"loss {latest.loss:.3g}"]
+    if latest.eval_error is not None:
+        numbers.append(f"dev accuracy {1 - latest.eval_error:.4f}")
+    if latest.eval_loss is not None:
+        numbers.append(f"dev loss {latest.eval_loss:.3g}")
+    return "".join(f", {number}" for number in numbers)
 
 
 def duration(seconds: float) -> str:

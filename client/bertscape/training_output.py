@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 
@@ -18,6 +18,13 @@ class LogEntry:
     eval_error: float | None = None  # 1 − accuracy there, in [0, 1]
     eval_loss_stderr: float | None = None
     eval_error_stderr: float | None = None
+
+    def after(self, earlier: "LogEntry | None") -> "LogEntry":
+        """This entry, with the latest of what was not measured there from an earlier one."""
+        if earlier is None:
+            return self
+        measured = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(earlier, **measured)
 
     def to_json(self) -> dict[str, Any]:
         """The numbers there are, NaN and infinity as strings; `from_json` reads them back."""
@@ -50,6 +57,17 @@ class TrainingOutput:
     checkpoints: tuple[KeptCheckpoint, ...]  # in the order of their steps; 0 is θ0
     labels: tuple[str, ...]  # class names in the head's order
     log: tuple[LogEntry, ...]  # in the order of their steps
+
+    @property
+    def final(self) -> LogEntry | None:
+        """The last entry that has the evaluation split's numbers: those of the final model."""
+        return next((one for one in reversed(self.log) if one.eval_error is not None), None)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the final model on the evaluation split, in [0, 1]."""
+        final = self.final
+        return None if final is None or final.eval_error is None else 1.0 - final.eval_error
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, NaN and infinity as strings; `from_json` reads them back."""

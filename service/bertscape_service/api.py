@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 
 from bertscape.errors import BertscapeError, InvalidInput, Problem, ProblemType
-from bertscape.spec import JobSpec
+from bertscape.spec import KINDS, FinetuneSpec
 from bertscape_service import problems
 from bertscape_service.authorization import Gate
 from bertscape_service.coordinator import Coordinator
-from bertscape_service.job_view import job_object
+from bertscape_service.job_view import brief, job_object
 from bertscape_service.journal_rows import JobRow
 from bertscape_service.settings import Settings
 from bertscape_service.submission import read_body
@@ -29,10 +29,12 @@ _POLL_AGAIN_S = "1"
 _KEEP_ALIVE_S = 15.0
 _BETWEEN_EVENTS_S = 0.2  # so that a busy job sends five events a second at most
 _KEY_LENGTH = 255
+# Each schema's definitions go with it: they may differ by kind.
+_SPEC_SCHEMA = {"oneOf": [kind.model_json_schema() for kind in dict.fromkeys(KINDS.values())]}
 _SPEC_BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": JobSpec.model_json_schema()}},
+        "content": {"application/json": {"schema": _SPEC_SCHEMA}},
     }
 }
 
@@ -103,7 +105,7 @@ async def list_jobs(
     page = rows[:limit]
     return JSONResponse(
         {
-            "jobs": [_object(coordinator, row) for row in page],
+            "jobs": [brief(_object(coordinator, row)) for row in page],
             "next": page[-1].id if len(rows) > limit else None,
         }
     )
@@ -124,6 +126,9 @@ async def cancel_job(job_id: str, coordinator: Asked) -> Response:
 @_router.get("/v1/jobs/{job_id}/surface")
 async def fetch_surface(row: KnownJob, coordinator: Asked) -> Response:
     """The HDF5 file; while the job runs, a snapshot with holes."""
+    if isinstance(row.spec, FinetuneSpec):
+        detail = f"job {row.id} is a fine-tuning, which has no surface; see its output"
+        raise BertscapeError(Problem(ProblemType.NOT_FOUND, detail, value=row.id))
     try:
         published = await asyncio.to_thread(coordinator.publication.publish, row.id)
     except OSError as error:

@@ -17,7 +17,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from bertscape.errors import BertscapeError, Problem, ProblemType, shortened
-from bertscape.findings import Findings
+from bertscape.findings import Pins
+from bertscape.spec import FinetuneSpec, JobSpec
 from bertscape_service.dispatcher_link import DispatcherLink, DispatcherOptions
 from bertscape_service.events import (
     ArraysLost,
@@ -63,9 +64,9 @@ from bertscape_service.messages import (
     ClusterFound,
     DescribeJob,
     PrepareDone,
-    PrepareProgress,
     PrepareRefused,
     TileResult,
+    WorkProgress,
 )
 from bertscape_service.publication import Publication
 from bertscape_service.scheduled_jobs import JobState
@@ -103,6 +104,7 @@ class Coordinator:
         self.subscriptions = Subscriptions()
         self.journal = Journal(state.journal)
         self.publication = Publication(self.journal, state.surfaces)
+        self._outputs = state.outputs
         self._scheduler = Scheduler()
         self._busy = BusyWorkers()
         self._jobs: dict[str, UnfinishedWork] = {}
@@ -156,9 +158,12 @@ class Coordinator:
             earlier = await asyncio.to_thread(self.journal.job_of_key, idempotency_key, sha256)
             if earlier is not None:
                 return _unless_another(earlier, idempotency_key)
-        spec = await asyncio.to_thread(check_submission, value, self.settings, self.cluster)
+        spec = await asyncio.to_thread(
+            check_submission, value, self.settings, self.cluster, self.journal.job, self._outputs
+        )
         job_id = uuid.uuid4().hex[:12]
-        new = NewJob(job_id, spec, self.settings.tile_points, sha256, idempotency_key)
+        points = spec.points_per_tile(self.settings.tile_points)
+        new = NewJob(job_id, spec, points, sha256, idempotency_key)
         # A client that hangs up must not leave a job that is written down but not queued.
         added = await asyncio.shield(self._spawn(self._add(new)))
         return _unless_another(added, idempotency_key)
@@ -236,15 +241,17 @@ class Coordinator:
         if self._jobs.pop(job_id, None) is not None:
             self._handle(JobCancelled(job_id))
         self.subscriptions.notify(job_id)
-        self._spawn(self._publish_what_is_done(job_id))
-        return await self.job(job_id)
+        row = await self.job(job_id)
+        self._publish_later(job_id, row.spec)
+        return row
 
     async def _complete(self, job: UnfinishedWork) -> None:
         """Publish a job all of whose tiles are done, then say that it is completed."""
         await asyncio.wrap_future(self.journal.settled())
         state, error = JobState.COMPLETED, None
         try:
-            await self._publish_whole(job.job_id)
+            if _has_surface(job.spec):
+                await self._publish_whole(job.job_id)
         except Exception as fault:
             logger.exception("the surface of job %s cannot be made", job.job_id)
             detail = f"its surface cannot be made: {fault}"
@@ -261,6 +268,10 @@ class Coordinator:
             else:
                 return
 
+    def _publish_later(self, job_id: str, spec: JobSpec) -> None:
+        if _has_surface(spec):
+            self._spawn(self._publish_what_is_done(job_id))
+
     async def _publish_what_is_done(self, job_id: str) -> None:
         try:
             await asyncio.wrap_future(self.journal.settled())
@@ -273,7 +284,7 @@ class Coordinator:
         problem = failure(job, instruction)
         ended = self.journal.end_job(job.job_id, JobState.FAILED, problem)
         self._spawn(self._committed(job.job_id, ended))
-        self._spawn(self._publish_what_is_done(job.job_id))
+        self._publish_later(job.job_id, job.spec)
 
     # What the dispatcher says.
 
@@ -292,7 +303,7 @@ class Coordinator:
             case WorkerReady():
                 self._busy.welcome(message.worker_id, message.device)
                 self._handle(message)
-            case PrepareProgress():
+            case WorkProgress():
                 self._show_stage(message)
             case PrepareDone():
                 self._take_prepared(message)
@@ -314,7 +325,7 @@ class Coordinator:
         self._described.clear()
         self.cluster = None
         for job in self._jobs.values():
-            job.stage = None
+            job.leave_stage()
         self._handle(DispatcherLost())
         for job_id in self._jobs:
             self.subscriptions.notify(job_id)
@@ -324,10 +335,10 @@ class Coordinator:
         self._dispatcher.gave_sign_of_life()
         self._handle(CapacityChanged(found.workers))
 
-    def _show_stage(self, progress: PrepareProgress) -> None:
+    def _show_stage(self, progress: WorkProgress) -> None:
         job = self._jobs.get(progress.job_id)
         if job is not None:
-            job.stage = (progress.stage, progress.done, progress.total)
+            job.enter((progress.stage, progress.done, progress.total), progress.latest)
             self.subscriptions.notify(progress.job_id)
 
     def _take_prepared(self, done: PrepareDone) -> None:
@@ -338,7 +349,7 @@ class Coordinator:
             self._handle(prepared)
             return
         self._end_attempt(done.worker_id, Outcome.DONE)
-        job.stage = None
+        job.leave_stage()
         changed = change(job.pins, done.findings) if job.pins else None
         if changed is not None:
             job.problem = changed
@@ -358,7 +369,8 @@ class Coordinator:
         problem = refused.problem
         job = self._jobs.get(refused.job_id)
         if job is not None:
-            job.stage, job.problem = None, problem
+            job.leave_stage()
+            job.problem = problem
         self._end_attempt(refused.worker_id, Outcome.FAILED, problem.detail)
         self._handle(
             PrepareFailed(refused.job_id, refused.worker_id, problem.detail, refused.final)
@@ -389,7 +401,8 @@ class Coordinator:
             result.started,
             result.seconds,
         )
-        kept = self.journal.add_tile(job.job_id, TileRow(result.tile, result.numbers), attempt)
+        tile = TileRow(result.tile, result.numbers)
+        kept = self.journal.add_tile(job.job_id, tile, attempt, result.output)
         self._spawn(self._committed(job.job_id, kept))
 
     def _take_failure(self, event: TileFailed | ArraysLost | WorkerDied) -> None:
@@ -400,22 +413,22 @@ class Coordinator:
                 self._end_attempt(worker, Outcome.LOST, "the job's arrays were lost")
             case WorkerDied(worker, reason, counts):
                 outcome = Outcome.FAILED if counts else Outcome.LOST
-                told = self._end_attempt(worker, outcome, f"the worker died: {reason}")
+                self._end_attempt(worker, outcome, f"the worker died: {reason}")
                 self._busy.bury(worker)
-                if told is not None and told.tile is None and told.job_id in self._jobs:
-                    self._jobs[told.job_id].stage = None
         self._handle(event)
 
     def _end_attempt(self, worker: str, outcome: Outcome, error: str | None = None) -> Told | None:
         """Write down how what the worker was told to do ended, but for a job that has ended."""
         told = self._busy.release(worker)
-        if told is not None and told.job_id in self._jobs:
+        if told is not None and (job := self._jobs.get(told.job_id)) is not None:
+            if told.tile is None or isinstance(job.spec, FinetuneSpec):
+                job.leave_stage()
             attempt = told.ended(worker, self._busy.device_of(worker), outcome, error)
             written = self.journal.add_attempt(told.job_id, attempt)
             self._spawn(self._committed(told.job_id, written))
         return told
 
-    def _run_facts(self, findings: Findings) -> RunFacts:
+    def _run_facts(self, findings: Pins) -> RunFacts:
         versions = {
             "python": platform.python_version(),
             "bertscape": importlib.metadata.version("bertscape"),
@@ -452,7 +465,8 @@ class Coordinator:
         job = self._jobs[instruction.job_id]
         if job.job_id not in self._described:
             self._described.add(job.job_id)
-            self._dispatcher.send(DescribeJob(job.job_id, job.spec, job.tile_points))
+            output = str(self._outputs / job.job_id)
+            self._dispatcher.send(DescribeJob(job.job_id, job.spec, job.tile_points, output))
         self._busy.tell(instruction.worker_id, Told.by(instruction))
         self._dispatcher.send(instruction)
         self.subscriptions.notify(job.job_id)
@@ -476,6 +490,11 @@ class Coordinator:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, BertscapeError):
             logger.error("the coordinator is at fault", exc_info=error)
+
+
+def _has_surface(spec: JobSpec) -> bool:
+    """Whether there is a file to publish; what a fine-tuning leaves behind is published by it."""
+    return not isinstance(spec, FinetuneSpec)
 
 
 def _unless_another(added: Added, idempotency_key: str | None) -> JobRow:

@@ -7,6 +7,7 @@ still missing. All of it runs in one thread, in one asyncio loop.
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ import ray
 
 from bertscape.errors import Problem, ProblemType
 from bertscape.grid import Tile
-from bertscape.spec import JobSpec
+from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.training_output import TrainingOutput
 from bertscape_service.cluster import MEMORY_PER_WORKER, Capacity, Cluster
 from bertscape_service.events import ArraysLost, TileFailed, WorkerDied, WorkerReady
 from bertscape_service.instructions import DropJob, KillWorker, PrepareJob, RunTile, StartWorker
@@ -23,9 +25,9 @@ from bertscape_service.messages import (
     ClusterFound,
     DescribeJob,
     PrepareDone,
-    PrepareProgress,
     PrepareRefused,
     TileResult,
+    WorkProgress,
 )
 from bertscape_service.worker_life import DEATHS, WorkerLife, one_line
 from bertscape_workers.actor import (
@@ -35,6 +37,8 @@ from bertscape_workers.actor import (
     Failure,
     InputsGone,
     TileNumbers,
+    TrainingStopped,
+    Underway,
 )
 from bertscape_workers.memory import MemoryLimits
 
@@ -53,7 +57,9 @@ class Job:
     job_id: str
     spec: JobSpec
     tiles: Sequence[Tile]
-    inputs: Any = None  # reference to its `EvaluatorInputs`, once prepared
+    output: str  # the folder of what a fine-tuning leaves behind
+    inputs: Any = None  # reference to its workers' inputs, once prepared
+    stop: Callable[[], None] | None = None  # ends the fine-tuning that is under way
 
 
 class Dispatcher:
@@ -79,8 +85,8 @@ class Dispatcher:
     def handle(self, message: object) -> None:
         """Carry out a message of the coordinator; what comes of it is sent later."""
         match message:
-            case DescribeJob(job_id, spec, tile_points):
-                self._jobs[job_id] = Job(job_id, spec, spec.tiles(tile_points))
+            case DescribeJob(job_id, spec, tile_points, output):
+                self._jobs[job_id] = Job(job_id, spec, spec.tiles(tile_points), output)
             case StartWorker(worker_id, delay_s):
                 self._start(worker_id, delay_s)
             case KillWorker(worker_id):
@@ -166,6 +172,8 @@ class Dispatcher:
         job = self._jobs.pop(job_id, None)
         if job is None or job.inputs is None:
             return
+        if job.stop is not None:
+            job.stop()
         for worker in self._workers.values():
             worker.forget(job.inputs.hex())
 
@@ -200,14 +208,14 @@ class Dispatcher:
         self._send(PrepareRefused(job_id, worker_id, problem, final))
 
     async def _follow(self, actor: Any, job_id: str) -> None:
-        """Report each new stage of the preparing, until cancelled."""
-        known: tuple[str, int, int] | None = None
+        """Report what is new of a preparing or a fine-tuning, until cancelled."""
+        known: Underway | None = None
         with contextlib.suppress(*DEATHS):
             while True:
-                stage = await actor.progress.remote()
-                if stage is not None and stage != known:
-                    known = stage
-                    self._send(PrepareProgress(job_id, *stage))
+                now: Underway | None = await actor.progress.remote()
+                if now is not None and now != known:
+                    known = now
+                    self._send(WorkProgress(job_id, now.stage, now.done, now.total, now.latest))
                 await asyncio.sleep(PROGRESS_S)
 
     # --- tiles ----------------------------------------------------------------------------------
@@ -218,9 +226,12 @@ class Dispatcher:
         if job.inputs is None:
             self._send(ArraysLost(job.job_id, worker.worker_id))
             return
-        coordinates = job.spec.coordinates(job.tiles[tile].points)
         try:
-            outcome = await actor.evaluate_tile.remote([job.inputs], coordinates)
+            if isinstance(job.spec, FinetuneSpec):
+                outcome = await self._train(actor, job)
+            else:
+                coordinates = job.spec.coordinates(job.tiles[tile].points)
+                outcome = await actor.evaluate_tile.remote([job.inputs], coordinates)
         except DEATHS:
             raise
         except Exception as error:
@@ -228,9 +239,25 @@ class Dispatcher:
             outcome = Failure(one_line(error), "")
         self._report_tile(outcome, worker, job.job_id, tile, attempt)
 
+    async def _train(
+        self, actor: Any, job: Job
+    ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
+        if self._jobs.get(job.job_id) is not job:
+            return TrainingStopped()  # dropped before this worker came to it
+        run = uuid.uuid4().hex
+        job.stop = lambda: actor.stop.remote(run)
+        progress = asyncio.create_task(self._follow(actor, job.job_id))
+        try:
+            outcome: TileNumbers | Failure | InputsGone | TrainingStopped
+            outcome = await actor.train.remote([job.inputs], job.output, run)
+            return outcome
+        finally:
+            job.stop = None
+            progress.cancel()
+
     def _report_tile(
         self,
-        outcome: TileNumbers | Failure | InputsGone,
+        outcome: TileNumbers | Failure | InputsGone | TrainingStopped,
         worker: WorkerLife,
         job_id: str,
         tile: int,
@@ -238,14 +265,16 @@ class Dispatcher:
     ) -> None:
         worker_id = worker.worker_id
         match outcome:
-            case TileNumbers(numbers, started, seconds):
+            case TileNumbers(numbers, started, seconds, output):
                 device = worker.description.device if worker.description else ""
-                self._send(
-                    TileResult(job_id, tile, worker_id, attempt, device, numbers, started, seconds)
-                )
+                left = None if output is None else TrainingOutput.from_json(output)
+                told = (job_id, tile, worker_id, attempt, device)
+                self._send(TileResult(*told, numbers, started, seconds, left))
             case InputsGone(error):
                 logger.warning("the arrays of job %s are gone: %s", job_id, error)
                 self._send(ArraysLost(job_id, worker_id))
+            case TrainingStopped():
+                self._send(TileFailed(job_id, tile, worker_id, "it was told to stop"))
             case Failure(error, trace):
                 logger.error("tile %d of job %s: %s\n%s", tile, job_id, error, trace)
                 self._send(TileFailed(job_id, tile, worker_id, error))

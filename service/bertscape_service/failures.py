@@ -1,7 +1,7 @@
 """Why a job failed, as the problem object that it keeps."""
 
 from bertscape.errors import Problem, ProblemType, shortened
-from bertscape.findings import Findings
+from bertscape.findings import Pins
 from bertscape_service.instructions import FailJob
 from bertscape_service.work_in_flight import UnfinishedWork
 
@@ -27,7 +27,7 @@ def failure(job: UnfinishedWork, decided: FailJob) -> Problem:
     return Problem(ProblemType.PREPARING_FAILED, detail)
 
 
-def change(pins: Findings, found: Findings) -> Problem | None:
+def change(pins: Pins, found: Pins) -> Problem | None:
     """The first thing in which a later preparing differs from the first; None: nothing does.
 
     Where it is a checkpoint or a split, the problem names the folder or file.
@@ -49,7 +49,7 @@ def change(pins: Findings, found: Findings) -> Problem | None:
     )
 
 
-def _sources(findings: Findings) -> dict[str, str]:
+def _sources(findings: Pins) -> dict[str, str]:
     """Folder, file or id of every checkpoint and split, by its key in the findings."""
     sources = {f"checkpoints.{name}": c.source for name, c in findings.checkpoints.items()}
     return sources | {f"splits.{name}": split.source for name, split in findings.splits.items()}

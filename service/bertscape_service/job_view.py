@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bertscape.findings import Findings
+from bertscape.training_output import LogEntry
 from bertscape_service.journal_rows import JobRow
 
 
@@ -13,7 +15,8 @@ class Activity:
 
     workers: int = 0  # working on it now
     eta_seconds: float | None = None
-    stage: tuple[str, int, int] | None = None  # of preparing: words, done, total
+    stage: tuple[str, int, int] | None = None  # of preparing or training: words, done, total
+    latest: LogEntry | None = None  # of a training: the last of each number that was measured
 
 
 IDLE = Activity()
@@ -21,7 +24,6 @@ IDLE = Activity()
 
 def job_object(row: JobRow, activity: Activity = IDLE) -> dict[str, Any]:
     """The job object, ready for `json.dumps`: NaN and infinity are strings in it."""
-    stage = activity.stage
     return {
         "id": row.id,
         "name": row.spec.name,
@@ -35,17 +37,32 @@ def job_object(row: JobRow, activity: Activity = IDLE) -> dict[str, Any]:
         "tiles_done": row.tiles_done,
         "eta_seconds": activity.eta_seconds,
         "workers": activity.workers,
-        "progress": None
-        if stage is None
-        else {"stage": stage[0], "done": stage[1], "total": stage[2]},
+        "progress": _progress(activity),
         "error": row.error.to_json() if row.error else None,
         "spec": row.spec.to_json(),
         "self_checks": _self_checks(row),
+        "output": row.output.to_json() if row.output else None,
     }
 
 
+def brief(members: dict[str, Any]) -> dict[str, Any]:
+    """A job object for a page of many: of a training's log the last entry alone."""
+    output = members["output"]
+    return (
+        members if output is None else {**members, "output": {**output, "log": output["log"][-1:]}}
+    )
+
+
+def _progress(activity: Activity) -> dict[str, Any] | None:
+    if activity.stage is None:
+        return None
+    stage, done, total = activity.stage
+    latest = {} if activity.latest is None else {"latest": activity.latest.to_json()}
+    return {"stage": stage, "done": done, "total": total, **latest}
+
+
 def _self_checks(row: JobRow) -> list[dict[str, Any]]:
-    checks = row.findings.self_checks if row.findings else ()
+    checks = row.findings.self_checks if isinstance(row.findings, Findings) else ()
     return [check.to_json() for check in checks]
 
 

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 
 from bertscape.errors import Problem
-from bertscape.findings import Findings
+from bertscape.findings import Pins, findings_of
 from bertscape.spec import parse_spec
+from bertscape.training_output import TrainingOutput
 from bertscape_service.journal_rows import (
     Added,
     AttemptRow,
@@ -95,16 +96,25 @@ class Journal:
             lambda connection: _set_state(connection, job_id, state, error), lasting=lasting
         )
 
-    def pin(self, job_id: str, findings: Findings, run: RunFacts) -> "Future[None]":
+    def pin(self, job_id: str, findings: Pins, run: RunFacts) -> "Future[None]":
         """Record what preparing found (the first time), and on what the job runs (every time)."""
         return self._writer.submit(
             lambda connection: _pin(connection, job_id, findings, run), lasting=True
         )
 
-    def add_tile(self, job_id: str, tile: TileRow, attempt: AttemptRow) -> "Future[bool]":
-        """Record a tile that is done; False where the job has ended, or had this tile."""
+    def add_tile(
+        self,
+        job_id: str,
+        tile: TileRow,
+        attempt: AttemptRow,
+        output: TrainingOutput | None = None,
+    ) -> "Future[bool]":
+        """Record a tile that is done, and a fine-tuning's output with it.
+
+        The result is False where the job has ended, or had this tile.
+        """
         return self._writer.submit(
-            lambda connection: _add_tile(connection, job_id, tile, attempt), lasting=True
+            lambda connection: _add_tile(connection, job_id, tile, attempt, output), lasting=True
         )
 
     def add_attempt(self, job_id: str, attempt: AttemptRow) -> "Future[None]":
@@ -229,7 +239,7 @@ def _set_state(
     return changed.rowcount == 1
 
 
-def _pin(connection: sqlite3.Connection, job_id: str, findings: Findings, run: RunFacts) -> None:
+def _pin(connection: sqlite3.Connection, job_id: str, findings: Pins, run: RunFacts) -> None:
     connection.execute(
         "UPDATE jobs SET findings = coalesce(findings, ?), run = ?, updated = ?,"
         " revision = revision + 1 WHERE id = ?",
@@ -238,7 +248,11 @@ def _pin(connection: sqlite3.Connection, job_id: str, findings: Findings, run: R
 
 
 def _add_tile(
-    connection: sqlite3.Connection, job_id: str, tile: TileRow, attempt: AttemptRow
+    connection: sqlite3.Connection,
+    job_id: str,
+    tile: TileRow,
+    attempt: AttemptRow,
+    output: TrainingOutput | None,
 ) -> bool:
     blob = np.ascontiguousarray(tile.numbers, dtype="<f8").tobytes()
     added = connection.execute(
@@ -260,6 +274,9 @@ def _add_tile(
         "UPDATE jobs SET tiles_done = tiles_done + 1, points_done = points_done + ? WHERE id = ?",
         (len(tile.numbers), job_id),
     )
+    if output is not None:
+        text = json.dumps(output.to_json())
+        connection.execute("UPDATE jobs SET output = ? WHERE id = ?", (text, job_id))
     _add_attempt(connection, job_id, attempt)
     return True
 
@@ -289,11 +306,12 @@ def _add_attempt(connection: sqlite3.Connection, job_id: str, attempt: AttemptRo
 
 
 def _job_row(row: sqlite3.Row) -> JobRow:
+    spec = parse_spec(json.loads(row["spec"]))
     return JobRow(
         number=row["number"],
         id=row["id"],
         state=JobState(row["state"]),
-        spec=parse_spec(json.loads(row["spec"])),
+        spec=spec,
         tile_points=row["tile_points"],
         points_total=row["points_total"],
         tiles_total=row["tiles_total"],
@@ -302,9 +320,10 @@ def _job_row(row: sqlite3.Row) -> JobRow:
         revision=row["revision"],
         created=row["created"],
         updated=row["updated"],
-        findings=Findings.model_validate_json(row["findings"]) if row["findings"] else None,
+        findings=findings_of(spec.kind, row["findings"]) if row["findings"] else None,
         run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
         error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
+        output=TrainingOutput.from_json(json.loads(row["output"])) if row["output"] else None,
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.errors import Problem
-from bertscape.findings import Findings
+from bertscape.findings import Pins
 from bertscape.spec import JobSpec
+from bertscape.training_output import TrainingOutput
 from bertscape_service.scheduled_jobs import JobState
 
 ACTIVE = (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING)
@@ -60,9 +61,10 @@ class JobRow:
     revision: int  # another one, another surface file
     created: float  # Unix time, seconds
     updated: float
-    findings: Findings | None  # the pins
+    findings: Pins | None
     run: RunFacts | None
     error: Problem | None
+    output: TrainingOutput | None = None  # of a fine-tuning that is done
 
     @property
     def has_ended(self) -> bool:
@@ -86,7 +88,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class TileRow:
-    """A tile's numbers, (points of the tile, 8) float64 in the order of `NUMBERS`."""
+    """A tile's numbers, (points of the tile, numbers of each) float64 as the spec names them."""
 
     tile: int
     numbers: NDArray[np.float64]

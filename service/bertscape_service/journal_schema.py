@@ -64,7 +64,11 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_by_job ON attempts (job, tile);
 """
 
-UPGRADES: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE jobs ADD COLUMN output TEXT;  -- JSON: what a fine-tuning left behind
+"""
+
+UPGRADES: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 def upgrade(connection: sqlite3.Connection, path: Path) -> None:

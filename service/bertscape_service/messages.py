@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.errors import Problem
-from bertscape.findings import Findings
+from bertscape.findings import Pins
 from bertscape.spec import JobSpec
+from bertscape.training_output import LogEntry, TrainingOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class DescribeJob:
     job_id: str
     spec: JobSpec  # absolute, with symbolic links resolved
     tile_points: int
+    output: str  # the folder of what a fine-tuning leaves behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,14 @@ class ClusterFound:
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareProgress:
-    """From the dispatcher: how far preparing is."""
+class WorkProgress:
+    """From the dispatcher: how far preparing, or a fine-tuning, is."""
 
     job_id: str
     stage: str  # one or two words, as in "reading checkpoints"
     done: int
     total: int
+    latest: LogEntry | None = None  # of a fine-tuning: the last of each number that was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class PrepareDone:
     job_id: str
     worker_id: str
     device: str
-    findings: Findings
+    findings: Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,10 @@ class TileResult:
     worker_id: str
     attempt: int
     device: str
-    numbers: NDArray[np.float64]  # (points of the tile, 8), in the order of NUMBERS
+    numbers: NDArray[np.float64]  # (points of the tile, numbers of each), as the spec names them
     started: float  # Unix time, seconds
     seconds: float  # of evaluation in the worker
+    output: TrainingOutput | None = None  # of a fine-tuning
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class StateDirectory:
         """
         try:
             (path / "surfaces").mkdir(parents=True, exist_ok=True)
+            (path / "outputs").mkdir(exist_ok=True)
             # Opened without truncation: until the lock is ours, what it says is its holder's.
             lock = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+")
         except OSError as error:
@@ -54,6 +55,14 @@ class StateDirectory:
     def surfaces(self) -> Path:
         """The folder of published HDF5 files, whole ones and snapshots."""
         return self.path / "surfaces"
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of what fine-tunings leave behind, a folder for each job.
+
+        Workers write there, so those of other machines need it as a shared file system.
+        """
+        return self.path / "outputs"
 
     def release(self) -> None:
         """Let another process have it."""

@@ -5,10 +5,12 @@ Everything here reads files (headers, never rows) and belongs on a thread. Torch
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import JobSpec, parse_spec, sources
+from bertscape_service.job_outputs import JobOf, with_outputs
 from bertscape_service.messages import ClusterFound
 from bertscape_service.settings import Settings
 from bertscape_workers.admission import admit, memory_need
@@ -36,7 +38,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def check_submission(value: Any, settings: Settings, cluster: ClusterFound | None) -> JobSpec:
+def check_submission(
+    value: Any, settings: Settings, cluster: ClusterFound | None, job_of: JobOf, outputs: Path
+) -> JobSpec:
     """Make every check that needs no rows.
 
     Args:
@@ -44,9 +48,11 @@ def check_submission(value: Any, settings: Settings, cluster: ClusterFound | Non
         settings: limits and allowed roots.
         cluster: the memory there is; None while it is not known, and then nothing is refused
             for it (the worker that prepares the job checks again).
+        job_of: finds a job whose output the spec names.
+        outputs: the folder of all outputs, which every job may read.
 
     Returns:
-        The spec, its paths with symbolic links resolved.
+        The spec, its paths with symbolic links resolved, jobs replaced by their outputs' folders.
 
     Raises:
         InvalidInput: the first of everything that is wrong.
@@ -56,7 +62,8 @@ def check_submission(value: Any, settings: Settings, cluster: ClusterFound | Non
     for key, source in (checkpoints | paths).items():
         if isinstance(source, str):
             _check_path(key, source)
-    spec = admit(spec, settings.limits, settings.allowed_roots)
+    spec = with_outputs(spec, job_of)
+    spec = admit(spec, settings.limits, (*settings.allowed_roots, outputs))
     if cluster is not None:
         there = MemoryLimits(cluster.memory_per_worker, cluster.object_store)
         there.check(memory_need(spec))

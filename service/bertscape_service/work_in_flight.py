@@ -5,8 +5,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bertscape.errors import Problem
-from bertscape.findings import Findings
-from bertscape.spec import JobSpec, LandscapeSpec
+from bertscape.findings import Pins
+from bertscape.spec import FinetuneSpec, JobSpec, LandscapeSpec
+from bertscape.training_output import LogEntry
 from bertscape_service.instructions import PrepareJob, RunTile
 from bertscape_service.job_view import Activity
 from bertscape_service.journal_rows import AttemptRow, JobRow, Outcome
@@ -23,7 +24,9 @@ class UnfinishedWork:
         spec: What was asked for.
         tile_points: How many points its tiles hold at most.
         pins: What its first preparing found; None before.
-        stage: How far preparing is, while it is prepared.
+        stage: How far preparing or training is, while one of them is under way.
+        latest: The last of each number that a training measured.
+        stage_began: When that stage was first seen, and how much was done then.
         problem: What preparing found wrong, for the failure that follows.
         tiles_left: Tiles whose numbers have not come.
         seconds: How long the last few tiles took.
@@ -33,8 +36,10 @@ class UnfinishedWork:
     spec: JobSpec
     tile_points: int
     tiles_left: int
-    pins: Findings | None = None
+    pins: Pins | None = None
     stage: tuple[str, int, int] | None = None
+    latest: LogEntry | None = None
+    stage_began: tuple[float, int] = (0.0, 0)
     problem: Problem | None = None
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_TILES))
 
@@ -51,18 +56,39 @@ class UnfinishedWork:
     def place_of(self, tile: int) -> str:
         """The tile and the coordinates of its points, for people."""
         points = self.spec.tiles(self.tile_points)[tile].points
+        if isinstance(self.spec, FinetuneSpec):
+            return "the training"
         if not isinstance(self.spec, LandscapeSpec):
             return f"tile {tile} (of the {self.spec.kind})"
         places = [f"({x:g}, {y:g})" for x, y in self.spec.coordinates(points)]
         shown = ", ".join(places[:8]) + (" …" if len(places) > 8 else "")
         return f"tile {tile} (α, β = {shown})"
 
+    def enter(self, stage: tuple[str, int, int], latest: LogEntry | None) -> None:
+        """Preparing or training is that far."""
+        if self.stage is None or self.stage[0] != stage[0]:
+            self.stage_began = (time.monotonic(), stage[1])
+        self.stage, self.latest = stage, latest
+
+    def leave_stage(self) -> None:
+        """Nobody prepares or trains."""
+        self.stage = self.latest = None
+
     def activity(self, workers: int) -> Activity:
         """What happens to it now, with so many workers on it."""
         eta = None
         if workers and self.seconds and self.stage is None:
             eta = self.tiles_left * (sum(self.seconds) / len(self.seconds)) / workers
-        return Activity(workers, eta, self.stage)
+        if isinstance(self.spec, FinetuneSpec) and self.stage is not None:
+            eta = self._training_left(*self.stage)
+        return Activity(workers, eta, self.stage, self.latest)
+
+    def _training_left(self, _: str, done: int, total: int) -> float | None:
+        """Seconds, at the pace since this attempt began."""
+        began, before = self.stage_began
+        if done <= before:
+            return None
+        return (total - done) * (time.monotonic() - began) / (done - before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from bertscape.errors import Problem
-from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound
-from bertscape.grid import Tile, tiles
-from bertscape.spec import JobSpec
+from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound, TrainingFindings
+from bertscape.grid import Tile
+from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 from bertscape_service.api import create_app
 from bertscape_service.coordinator import Coordinator
 from bertscape_service.events import TileFailed, WorkerReady
@@ -70,6 +71,11 @@ class Inputs:
             **changes,
         }
 
+    def training(self, **changes: Any) -> dict[str, Any]:
+        spec = self.spec()
+        model = {"pretrained": str(self.folder / "start")}
+        return {"kind": "finetune", "model": model, "data": spec["data"], **changes}
+
 
 def write_checkpoint(folder: Path, seed: int) -> None:
     chance = np.random.default_rng(seed)
@@ -106,6 +112,35 @@ def inputs(tmp_path: Path) -> Inputs:
     for split in ("train", "eval"):
         (folder / f"{split}.tsv").write_text("sentence\tlabel\nsome words\t1\n")
     return Inputs(folder)
+
+
+def train(output: str) -> TrainingOutput:
+    """What a training would have left behind: three checkpoints, whose headers are right."""
+    folders = {step: Path(output) / f"checkpoint-{step}" for step in (0, 5, 10)}
+    for step, folder in folders.items():
+        write_checkpoint(folder, step)
+    log = (
+        LogEntry(0, 0.0, eval_loss=0.7, eval_error=0.5),
+        LogEntry(10, 2.0, loss=float("nan"), eval_loss=0.25, eval_error=0.125),
+    )
+    kept = tuple(KeptCheckpoint(step, str(folder)) for step, folder in folders.items())
+    return TrainingOutput(output, kept, ("no", "yes"), log)
+
+
+def find_for_training(spec: FinetuneSpec) -> TrainingFindings:
+    """What preparing a training would have found."""
+    return TrainingFindings(
+        checkpoints={
+            "pretrained": CheckpointFound(source=str(spec.model.pretrained), sha256="5" * 8)
+        },
+        splits={},
+        classes=2,
+        precision="fp32",
+        device=CPU,
+        threads=1,
+        torch="2.13.0+cpu",
+        labels=("no", "yes"),
+    )
 
 
 def find(spec: JobSpec, **changes: Any) -> Findings:
@@ -197,7 +232,7 @@ class PlayedLink:
         match message:
             case DescribeJob():
                 self.jobs[message.job_id] = message
-                self.tiles[message.job_id] = tiles(message.spec.points, message.tile_points)
+                self.tiles[message.job_id] = message.spec.tiles(message.tile_points)
             case StartWorker():
                 self.say(WorkerReady(message.worker_id, CPU))
             case PrepareJob():
@@ -217,15 +252,18 @@ class PlayedLink:
 
     def result(self, instruction: RunTile) -> TileResult:
         points = self.tiles[instruction.job_id][instruction.tile].points
+        job = self.jobs[instruction.job_id]
+        trained = isinstance(job.spec, FinetuneSpec)
         return TileResult(
             instruction.job_id,
             instruction.tile,
             instruction.worker_id,
             instruction.attempt,
             CPU,
-            numbers_at(points),
+            numbers_at(points)[:, : len(job.spec.number_names)],
             time.time(),
             0.25,
+            train(job.output) if trained else None,
         )
 
     def prepare(self, instruction: PrepareJob) -> None:
@@ -236,7 +274,9 @@ class PlayedLink:
             problem, final = self.script.refusals.popleft()
             self.say(PrepareRefused(job_id, worker, problem, final))
             return
-        found = find(self.jobs[job_id].spec, **self.script.changes)
+        spec = self.jobs[job_id].spec
+        trained = isinstance(spec, FinetuneSpec)
+        found = find_for_training(spec) if trained else find(spec, **self.script.changes)
         self.say(PrepareDone(job_id, worker, CPU, found))
 
     def _run(self, instruction: RunTile) -> None:

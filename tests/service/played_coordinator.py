@@ -58,7 +58,7 @@ class PlayedCoordinator:
         return self.next(WorkerReady)
 
     def prepare(self, name: str, worker_id: str) -> None:
-        self.link.send(DescribeJob(name, spec(name), 2))
+        self.link.send(DescribeJob(name, spec(name), 2, "/outputs"))
         self.link.send(PrepareJob(name, worker_id, 1))
 
     def run_tile(self, name: str, worker_id: str, tile: int = 0) -> TileResult:

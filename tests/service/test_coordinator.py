@@ -13,7 +13,7 @@ from bertscape.errors import Problem, ProblemType
 from bertscape_service import coordinator as coordinator_module
 from bertscape_service.events import ArraysLost, TileFailed, WorkerDied
 from bertscape_service.instructions import DropJob, PrepareJob, RunTile
-from bertscape_service.messages import DescribeJob, PrepareProgress
+from bertscape_service.messages import DescribeJob, WorkProgress
 
 pytestmark = pytest.mark.anyio
 
@@ -339,7 +339,7 @@ async def test_preparing_shows_how_far_it_is(run_service: Any, inputs: Any, scri
     async with run_service(script) as service:
         job = await service.submit(inputs.spec())
         await service.until(lambda job: job["state"] == "preparing", job["id"])
-        service.link.say(PrepareProgress(job["id"], "reading checkpoints", 1, 3))
+        service.link.say(WorkProgress(job["id"], "reading checkpoints", 1, 3))
         await service.until(lambda job: job["progress"], job["id"])
         seen = await service.job(job["id"])
         assert seen["progress"] == {"stage": "reading checkpoints", "done": 1, "total": 3}

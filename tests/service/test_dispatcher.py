@@ -21,8 +21,8 @@ from bertscape_service.instructions import DropJob, KillWorker, RunTile, StartWo
 from bertscape_service.messages import (
     DescribeJob,
     PrepareDone,
-    PrepareProgress,
     PrepareRefused,
+    WorkProgress,
 )
 
 pytestmark = pytest.mark.ray
@@ -122,12 +122,12 @@ def test_bad_input_is_final_and_any_other_error_of_preparing_is_not(
 
 def test_how_far_preparing_is_is_told_while_it_goes_on(shared: PlayedCoordinator) -> None:
     shared.prepare("slow to prepare", "a")
-    assert shared.next(PrepareProgress) == PrepareProgress("slow to prepare", "tokenizing", 1, 2)
+    assert shared.next(WorkProgress) == WorkProgress("slow to prepare", "tokenizing", 1, 2)
     shared.next(PrepareDone)
 
 
 def test_a_job_without_arrays_is_reported(shared: PlayedCoordinator) -> None:
-    shared.link.send(DescribeJob("not prepared", spec("not prepared"), 2))
+    shared.link.send(DescribeJob("not prepared", spec("not prepared"), 2, "/outputs"))
     shared.link.send(RunTile("not prepared", 0, "a", 1))
     assert shared.next(ArraysLost) == ArraysLost("not prepared", "a")
 

@@ -1,5 +1,6 @@
 """The journal: what is acknowledged is there, whatever happens next."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from bertscape.errors import InvalidInput, Problem, ProblemType
 from bertscape.findings import Findings
 from bertscape.spec import JobSpec, parse_spec
+from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 from bertscape_service.journal import Journal
 from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, RunFacts, TileRow
 from bertscape_service.journal_schema import UPGRADES
@@ -30,6 +32,11 @@ SPEC = parse_spec(
         "data": {"train": {"path": "/t.tsv"}, "eval": {"path": "/e.tsv"}, "text": "s"},
     }
 )
+FINETUNE = {
+    "kind": "finetune",
+    "model": {"pretrained": "/start"},
+    "data": {"train": {"path": "/t.tsv"}, "eval": {"path": "/e.tsv"}, "text": "s"},
+}
 DONE = AttemptRow(0, 1, "w-1", "a CPU", Outcome.DONE, 10.0, 0.5)
 
 
@@ -308,7 +315,7 @@ def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 1 or older"):
+    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 2 or older"):
         Journal(path)
 
 
@@ -347,6 +354,48 @@ def test_a_later_upgrade_keeps_the_rows(path: Path, monkeypatch: pytest.MonkeyPa
     )
     assert note.result() == (None,)
     second.close()
+
+
+def test_a_journal_of_version_1_takes_outputs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bertscape_service.journal_schema.UPGRADES", UPGRADES[:1])
+    first = Journal(path)  # as an older bertscape left it
+    statement = (
+        "INSERT INTO jobs (id, state, spec, tile_points, points_total, tiles_total, created,"
+        " updated, body_sha256) VALUES ('a', 'running', ?, 2, 5, 3, 1.0, 1.0, 'sha')"
+    )
+    text = json.dumps(SPEC.to_json())
+    first._writer.submit(lambda one: one.execute(statement, (text,)), lasting=False).result()
+    first.close()
+    monkeypatch.undo()
+    second = Journal(path)
+    row = second.job("a")
+    assert row is not None
+    assert (row.spec, row.output) == (SPEC, None)
+    second.close()
+
+
+def test_an_output_is_committed_with_its_tile(journal: Journal) -> None:
+    spec = parse_spec(FINETUNE)
+    journal.add_job(NewJob("a", spec, 4, "sha")).result()
+    output = TrainingOutput(
+        "/outputs/a",
+        (KeptCheckpoint(0, "/outputs/a/checkpoint-0"),),
+        ("no", "yes"),
+        (LogEntry(0, 0.0, eval_loss=float("inf"), eval_error=0.5),),
+    )
+    numbers = np.array([[np.inf, 0.5, np.nan, 0.1]])
+    assert journal.add_tile("a", TileRow(0, numbers), DONE, output).result()
+    results = journal.results("a")
+    assert results is not None
+    assert results.row.output == output
+    np.testing.assert_array_equal(results.tiles[0].numbers, numbers)
+    journal.end_job("a", JobState.FAILED).result()
+    journal.add_job(NewJob("b", spec, 4, "sha")).result()
+    journal.end_job("b", JobState.CANCELLED).result()
+    assert not journal.add_tile("b", TileRow(0, numbers), DONE, output).result()
+    late = journal.job("b")
+    assert late is not None
+    assert late.output is None
 
 
 WRITER = """

@@ -12,7 +12,9 @@ import os
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +23,11 @@ from numpy.typing import NDArray
 
 from bertscape.errors import InvalidInput, Problem
 from bertscape.findings import Pins
-from bertscape.spec import JobSpec
+from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.training_output import LogEntry, TrainingOutput
 
 if TYPE_CHECKING:
+    from bertscape_workers.fine_tuning import TrainingInputs
     from bertscape_workers.job_kinds import JobInputs, PointEvaluator
     from bertscape_workers.memory import MemoryLimits
     from bertscape_workers.prepare import Prepared
@@ -60,6 +64,7 @@ class TileNumbers:
     numbers: NDArray[np.float64]  # (points of the tile, numbers of each), as the spec names them
     started: float  # Unix time, seconds
     seconds: float  # of evaluation alone, without loading
+    output: Mapping[str, Any] | None = None  # of a fine-tuning: its `TrainingOutput` as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,21 @@ class InputsGone:
     """The job's arrays could not be had: the node that held them is gone."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStopped:
+    """A fine-tuning was told to stop; the checkpoints that it kept stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """How far a preparing or a fine-tuning is."""
+
+    stage: str  # one or two words, as in "tokenizing"
+    done: int
+    total: int
+    latest: LogEntry | None = None  # of a fine-tuning: the last of each number that was measured
 
 
 class EvaluationWorker:
@@ -82,7 +102,8 @@ class EvaluationWorker:
         self._threads = threads
         self._loaded: str | None = None  # id of the object whose evaluator is held
         self._evaluator: PointEvaluator | None = None
-        self._stage: tuple[str, int, int] | None = None
+        self._underway: Underway | None = None
+        self._to_stop: set[str] = set()  # fine-tunings, by the names of their runs
         set_threads(threads)
 
     def describe(self) -> Description:
@@ -101,14 +122,19 @@ class EvaluationWorker:
         threading.Event().wait()
 
     @ray.method(concurrency_group=PROGRESS)
-    def progress(self) -> tuple[str, int, int] | None:
-        """(stage, done, total) of the preparing that is under way; None where there is none."""
-        return self._stage
+    def progress(self) -> Underway | None:
+        """How far the preparing or the fine-tuning is that is under way, if any."""
+        return self._underway
+
+    @ray.method(concurrency_group=PROGRESS)
+    def stop(self, run: str) -> None:
+        """Have the fine-tuning of that name end after its present step; it may not have begun."""
+        self._to_stop.add(run)
 
     @ray.method(num_returns=2)
     def prepare(
         self, spec: JobSpec, limits: "MemoryLimits | None"
-    ) -> "tuple[Pins | Failure, JobInputs | None]":
+    ) -> "tuple[Pins | Failure, JobInputs | TrainingInputs | None]":
         """Prepare a job on this worker's device.
 
         The second value is large: it goes to the object store, belongs to the caller, and so
@@ -122,7 +148,7 @@ class EvaluationWorker:
         else:
             return prepared.findings, prepared.inputs
         finally:
-            self._stage = None
+            self._underway = None
 
     def evaluate_tile(
         self, inputs: list[Any], coordinates: NDArray[np.float64]
@@ -145,6 +171,30 @@ class EvaluationWorker:
             self._unload()  # what it left behind is not to be trusted
             return _failure(error)
 
+    def train(
+        self, inputs: list[Any], output: str, run: str
+    ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
+        """Do the one point of a fine-tuning, or what is missing of it.
+
+        Args:
+            inputs: the one reference to the job's `TrainingInputs`, in a list.
+            output: the folder for its checkpoints; an earlier attempt may have left some there.
+            run: a name of this attempt, for `stop`.
+        """
+        try:
+            self._unload()  # training needs the memory
+            found = ray.get(inputs[0], timeout=LOAD_TIMEOUT_S)
+            started, clock = time.time(), time.perf_counter()
+            numbers, left = self._train(found, Path(output), lambda: run in self._to_stop)
+            return TileNumbers(numbers, started, time.perf_counter() - clock, left.to_json())
+        except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError) as error:
+            return InputsGone(_one_line(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, it goes back as a value
+            return TrainingStopped() if run in self._to_stop else _failure(error)
+        finally:
+            self._underway = None
+            self._to_stop.discard(run)
+
     def forget(self, object_id: str) -> None:
         """Let go of the arrays of this id, where it is they that are held."""
         if self._loaded == object_id:
@@ -161,19 +211,37 @@ class EvaluationWorker:
         self._evaluator = self._loaded = None
 
     def _tell(self, stage: str, done: int, total: int) -> None:
-        self._stage = (stage, done, total)
+        latest = None if self._underway is None else self._underway.latest
+        self._underway = Underway(stage, done, total, latest)
 
-    # The two methods below are all that a worker for tests replaces.
+    def _tell_logged(self, entry: LogEntry) -> None:
+        if self._underway is not None:
+            latest = entry.after(self._underway.latest)
+            self._underway = replace(self._underway, latest=latest)
 
-    def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared[Pins, JobInputs]":
+    # The three methods below are all that a worker for tests replaces.
+
+    def _prepare(
+        self, spec: JobSpec, limits: "MemoryLimits | None"
+    ) -> "Prepared[Pins, JobInputs | TrainingInputs]":
         from bertscape_workers.job_kinds import prepare_job
+        from bertscape_workers.training_job import prepare_training
 
+        if isinstance(spec, FinetuneSpec):
+            return prepare_training(spec, threads=self._threads, progress=self._tell, limits=limits)
         return prepare_job(spec, threads=self._threads, progress=self._tell, limits=limits)
 
     def _make_evaluator(self, inputs: "JobInputs") -> "PointEvaluator":
         from bertscape_workers.job_kinds import evaluator_of
 
         return evaluator_of(inputs)
+
+    def _train(
+        self, inputs: "TrainingInputs", output: Path, stop: Callable[[], bool]
+    ) -> tuple[NDArray[np.float64], TrainingOutput]:
+        from bertscape_workers.training_job import run_training
+
+        return run_training(inputs, output, self._tell, self._tell_logged, stop)
 
 
 def _on_gpu() -> bool:

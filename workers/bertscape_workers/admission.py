@@ -13,9 +13,17 @@ from typing import Any, TypeVar
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.layer_group import LayerGroup
-from bertscape.spec import JobSpec, LandscapeSpec, Limits, RollbackSpec, sources, with_sources
+from bertscape.spec import (
+    FinetuneSpec,
+    JobSpec,
+    LandscapeSpec,
+    Limits,
+    RollbackSpec,
+    sources,
+    with_sources,
+)
 from bertscape_workers import architecture, layer_groups
-from bertscape_workers.memory import MemoryNeed, memory_for
+from bertscape_workers.memory import MemoryNeed, memory_for, memory_for_training
 from bertscape_workers.safetensors_headers import (
     COMPLETE_CHECKPOINT_HINT,
     CONFIG_FILE,
@@ -33,7 +41,8 @@ __all__ = ["MemoryNeed", "admit", "memory_need"]
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 
 _NO_LIMITS = Limits()
-_TOKENIZER = "model.tokenizer"  # the one folder that need hold no weights
+_TOKENIZER = "model.tokenizer"
+_PRETRAINED = "model.pretrained"
 
 
 def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
@@ -56,6 +65,7 @@ def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | Non
     spec = _resolved(spec)
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     _check_tokenizer(spec)
+    _check_architecture(spec)
     if roots is not None:
         for folder in folders:
             for file in _files(folder.key, folder.path):
@@ -72,6 +82,8 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
     Where every checkpoint is a hub id, only what does not depend on its size is counted.
     """
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    if isinstance(spec, FinetuneSpec):
+        return memory_for_training(sum(folder.parameters() for folder in folders))
     folders.sort(key=lambda folder: folder.key != "model.finetuned")
     directions = 2 if isinstance(spec, LandscapeSpec) and spec.y is not None else 1
     if not folders:
@@ -87,8 +99,14 @@ def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """(key, folder) of each checkpoint that is a folder and must hold weights."""
     named, _ = sources(spec)
     for key, value in named.items():
-        if isinstance(value, str) and key != _TOKENIZER:
+        if isinstance(value, str) and key not in _without_weights(spec):
             yield key, value
+
+
+def _without_weights(spec: JobSpec) -> set[str]:
+    """The keys of folders that need hold none: a random start takes the architecture alone."""
+    scratch = isinstance(spec, FinetuneSpec) and spec.training.start == "scratch"
+    return {_TOKENIZER, _PRETRAINED} if scratch else {_TOKENIZER}
 
 
 def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
@@ -157,6 +175,10 @@ class _Folder:
         config = read_json(path / CONFIG_FILE, key)
         return cls(key, path, config, {current_name(name): one for name, one in tensors.items()})
 
+    def parameters(self) -> int:
+        """Of the model, its head among them."""
+        return sum(prod(tensor.shape) for tensor in self.tensors.values())
+
     def backbone(self) -> dict[str, tuple[int, ...]]:
         """Shapes of a classifier's floating tensors under its largest prefix, as in "bert."."""
         sizes: Counter[str] = Counter()
@@ -176,6 +198,13 @@ def _check_tokenizer(spec: JobSpec) -> None:
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
         )
+
+
+def _check_architecture(spec: JobSpec) -> None:
+    path = dict(_paths(spec)).get(_PRETRAINED)
+    if path is not None and _PRETRAINED in _without_weights(spec):
+        config = read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
+        architecture.refuse_long_inputs(config, spec.data.max_length)
 
 
 def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:

@@ -2,6 +2,8 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,11 @@ from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
 from bertscape.command import DONE, Command
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.progress import StageProgress
-from bertscape.spec import Data, Hub, load_spec, parse_spec
+from bertscape.spec import Data, FinetuneSpec, Hub, load_spec, parse_spec
 
 if TYPE_CHECKING:
     from bertscape.result import Result
+    from bertscape_workers.fine_tuning import FineTuned
 
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
 
@@ -42,7 +45,12 @@ def _positive(text: str) -> int:
 
 def _add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, help="the job spec, a YAML or JSON file")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the HDF5 file to write")
+    parser.add_argument(
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        help="the HDF5 file to write; of a finetune the folder for the checkpoints",
+    )
     parser.add_argument(
         "--threads", type=_positive, default=1, help="CPU threads (default 1, as a worker has)"
     )
@@ -51,22 +59,41 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
 
 def _run(options: Namespace) -> int:
     spec = load_spec(options.spec)
+    if isinstance(spec, FinetuneSpec):
+        return _train(spec, options)
     refuse_unwritable(options.output)
 
     from bertscape_workers.local_run import run_job
 
-    stages = StageProgress()
-    try:
+    with _stages("bertscape run: interrupted; nothing was written") as stages:
         result = run_job(spec, stages, threads=options.threads)
-    except KeyboardInterrupt:
-        stages.close()
-        _say("bertscape run: interrupted; nothing was written")
-        raise
-    finally:
-        stages.close()
     result.save(options.output)
     _report(result, options.output, as_json=options.json)
     return DONE
+
+
+def _train(spec: FinetuneSpec, options: Namespace) -> int:
+    from bertscape_workers.training_job import train_here
+
+    output = options.output.expanduser().absolute()
+    with _stages(f"bertscape run: interrupted; what is done lies in {output}") as stages:
+        result = train_here(spec, output, stages, threads=options.threads)
+    _report_training(result, as_json=options.json)
+    return DONE
+
+
+@contextmanager
+def _stages(interrupted: str) -> Iterator[StageProgress]:
+    """Bars for the stages of a run; `interrupted` is said where it is."""
+    stages = StageProgress()
+    try:
+        yield stages
+    except KeyboardInterrupt:
+        stages.close()
+        _say(interrupted)
+        raise
+    finally:
+        stages.close()
 
 
 def _report(result: "Result", output: Path, *, as_json: bool) -> None:
@@ -87,7 +114,7 @@ def _say(line: str) -> None:
 
 RUN = Command(
     name="run",
-    help="compute a surface, a curve or a rollback in this process, without a service",
+    help="run a job of any kind in this process, without a service",
     add_arguments=_add_run_arguments,
     run=_run,
     extra="workers",
@@ -187,16 +214,16 @@ def _finetune(options: Namespace) -> int:
         precision=Precision(options.precision),
         threads=options.threads,
     )
-    stages = StageProgress()
-    try:
+    with _stages(
+        f"bertscape finetune: interrupted; what is done lies in {options.output}"
+    ) as stages:
         result = finetune(settings, options.output, stages)
-    except KeyboardInterrupt:
-        stages.close()
-        _say(f"bertscape finetune: interrupted; what is done lies in {options.output}")
-        raise
-    finally:
-        stages.close()
-    if options.json:
+    _report_training(result, as_json=options.json)
+    return DONE
+
+
+def _report_training(result: "FineTuned", *, as_json: bool) -> None:
+    if as_json:
         summary = {
             "output": str(result.folder),
             "checkpoints": [str(path) for path in result.checkpoints],
@@ -206,11 +233,11 @@ def _finetune(options: Namespace) -> int:
         }
         write_json(summary)
     else:
+        count = len(result.checkpoints)
         write_line(
-            f"{result.folder}: {len(result.checkpoints)} checkpoints, "
+            f"{result.folder}: {count} {'checkpoint' if count == 1 else 'checkpoints'}, "
             f"dev accuracy {result.eval_accuracy:.4f}"
         )
-    return DONE
 
 
 def _pretrained(options: Namespace) -> str | Hub:

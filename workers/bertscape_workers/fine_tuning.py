@@ -36,6 +36,7 @@ from bertscape_workers.kept_checkpoints import (
     trajectory,
     writing,
 )
+from bertscape_workers.memory import MemoryNeed, memory_for_training
 from bertscape_workers.splits import TokenizedSplit, build_split, load_tokenizer
 from bertscape_workers.starting_model import (
     examples_of,
@@ -62,6 +63,7 @@ __all__ = [
     "TrainingInputs",
     "check",
     "finetune",
+    "refuse_existing_trajectory",
     "train",
     "trajectory",
 ]
@@ -90,12 +92,18 @@ class TrainingInputs:
     labels: tuple[str, ...]  # class names in the head's order
     train: TokenizedSplit
     eval: TokenizedSplit
+    parameters: int  # of the model
     bf16: bool  # what `auto` came to
 
     @property
     def steps(self) -> int:
         """The optimizer steps of the run."""
         return self.settings.steps(len(self.train))
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """What the run takes at the least."""
+        return memory_for_training(self.parameters, self.train.bytes + self.eval.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +140,15 @@ class FineTuned:
     @property
     def numbers(self) -> LogEntry:
         """The entry of the log that has the numbers of the final model."""
-        return next(one for one in reversed(self.output.log) if one.eval_error is not None)
+        final = self.output.final
+        assert final is not None  # noqa: S101  each kept checkpoint is measured
+        return final
 
     @property
     def eval_accuracy(self) -> float:
         """Of the final model on the evaluation split, in [0, 1]."""
-        error = self.numbers.eval_error
-        return 1.0 - (math.nan if error is None else error)
+        accuracy = self.output.accuracy
+        return math.nan if accuracy is None else accuracy
 
     @property
     def eval_loss(self) -> float:
@@ -159,7 +169,7 @@ def finetune(settings: FineTuning, output: Path, progress: Progress | None = Non
         InvalidInput: a checkpoint, a data file or a label that does not do.
         CheckpointNotWritten: the disk refuses a checkpoint.
     """
-    _refuse_existing_trajectory(output)
+    refuse_existing_trajectory(output)
     return train(check(settings), output, progress)
 
 
@@ -177,7 +187,8 @@ def check(settings: FineTuning) -> TrainingInputs:
         tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
         rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
         labels = settings.labels or label_names(rows["train"])
-        vocabulary = vocabulary_of(_model(settings, files, labels))
+        model = _model(settings, files, labels)
+        vocabulary = vocabulary_of(model)
         loaded = load_tokenizer([tokenizer])
         splits = {
             name: build_split(
@@ -193,7 +204,10 @@ def check(settings: FineTuning) -> TrainingInputs:
         }
     _refuse_many_checkpoints(settings, len(splits["train"]))
     pin = files.found(weights=settings.start == Start.PRETRAINED)
-    return TrainingInputs(settings, files, tokenizer, pin, labels, **splits, bf16=bf16)
+    size = model.num_parameters()
+    return TrainingInputs(
+        settings, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
+    )
 
 
 def train(
@@ -235,7 +249,8 @@ def train(
     return FineTuned(TrainingOutput(str(output), kept, inputs.labels, log_entries(log)))
 
 
-def _refuse_existing_trajectory(output: Path) -> None:
+def refuse_existing_trajectory(output: Path) -> None:
+    """Raise `InvalidInput` where the folder holds a checkpoint: two runs never mix."""
     if found := trajectory(output):
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,

@@ -80,6 +80,18 @@ def memory_for(
     return MemoryNeed(object_store=arrays, worker=own)
 
 
+def memory_for_training(parameters: int, splits: int = 0) -> MemoryNeed:
+    """What a fine-tuning needs at the least: activations, which batches make, are not counted.
+
+    Args:
+        parameters: of the model.
+        splits: bytes of both tokenized splits, where they are known.
+    """
+    # Weights, gradients and AdamW's two moments.
+    own = 4 * _FLOAT * parameters + splits + PROCESS
+    return MemoryNeed(object_store=splits, worker=own)
+
+
 def _activations(config: Mapping[str, Any], max_length: int) -> int:
     """Bytes of the largest tensors that one layer keeps alive, by whichever path takes more."""
     hidden = _width(config)

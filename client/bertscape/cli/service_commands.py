@@ -7,6 +7,7 @@ from pathlib import Path
 from bertscape.cli.text import (
     job_text,
     jobs_table,
+    output_text,
     warn_of_failed_checks,
     write_hint,
     write_json,
@@ -109,7 +110,7 @@ def _report_end(job: Job, *, as_json: bool) -> int:
     if as_json:
         write_json(job.status.raw)
     else:
-        write_line(f"{job.id} {job.state}")
+        write_line(f"{job.id} {job.state}{output_text(job.status, ': ')}")
     warn_of_failed_checks(job.status.self_checks)
     job.raise_for_failure()
     return DONE

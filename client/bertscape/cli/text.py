@@ -43,17 +43,14 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def jobs_table(jobs: Sequence[JobStatus]) -> str:
-    """One line a job."""
-    head = ("ID", "STATE", "POINTS", "KIND", "NAME")
-    return table(
-        [
-            head,
-            *(
-                (job.id, job.state, f"{job.points_done}/{job.points_total}", job.kind, _name(job))
-                for job in jobs
-            ),
-        ]
-    )
+    """One line a job; what fine-tunings left behind where there are any."""
+    trained = any(job.output for job in jobs)
+    rows = [["ID", "STATE", "POINTS", "KIND", *(["OUTPUT"] if trained else []), "NAME"]]
+    for job in jobs:
+        points = f"{job.points_done}/{job.points_total}"
+        output = [output_text(job)] if trained else []
+        rows.append([job.id, job.state, points, job.kind, *output, _name(job)])
+    return table(rows)
 
 
 def job_text(job: JobStatus) -> str:
@@ -67,10 +64,22 @@ def job_text(job: JobStatus) -> str:
         "points": f"{job.points_done} of {job.points_total}{share}",
         "created": str(job.raw.get("created") or ""),
         "updated": str(job.raw.get("updated") or ""),
+        "output": output_text(job),
         "self-checks": _self_checks(job.self_checks),
         "error": job.error.detail if job.error else "",
     }
     return table([(f"{key}:", text) for key, text in lines.items() if text])
+
+
+def output_text(job: JobStatus, before: str = "") -> str:
+    """What a fine-tuning left behind, after `before`; nothing of other jobs."""
+    if job.output is None:
+        return ""
+    accuracy = job.output.accuracy
+    known = "" if accuracy is None else f"dev accuracy {accuracy:.4f}, "
+    count = len(job.output.checkpoints)
+    noun = "checkpoint" if count == 1 else "checkpoints"
+    return f"{before}{known}{count} {noun} in {job.output.folder}"
 
 
 def _name(job: JobStatus) -> str:

@@ -19,6 +19,13 @@ class FinetuneModel(Values):
     tokenizer: Checkpoint | None = None  # default: pretrained's
 
 
+def _checked_keep(value: object) -> object:
+    steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not steps and value != "epoch":
+        raise wrong("epoch, or a number of steps, at least 1")
+    return value
+
+
 class Training(Values):
     """How to fine-tune."""
 
@@ -35,7 +42,7 @@ class Training(Values):
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up
     seed: int = Field(default=0, ge=0, lt=2**32)
-    keep: Literal["epoch"] | Annotated[int, Field(ge=1)] = "epoch"  # a checkpoint each, or steps
+    keep: Annotated[str | int, BeforeValidator(_checked_keep)] = "epoch"  # or every so many steps
 
     @model_validator(mode="after")
     def _different_labels(self) -> Self:

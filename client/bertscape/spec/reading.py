@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from bertscape.errors import InvalidInput, Problem, ProblemType
 from bertscape.spec.checkpoint import FINETUNED, TAGS
+from bertscape.spec.finetune import FinetuneSpec
 from bertscape.spec.job import JobSpec
 from bertscape.spec.landscape import LandscapeSpec
 from bertscape.spec.rollback import RollbackSpec
@@ -24,6 +25,7 @@ KINDS: Mapping[str, type[JobSpec]] = {
     "surface": LandscapeSpec,
     "curve": LandscapeSpec,
     "rollback": RollbackSpec,
+    "finetune": FinetuneSpec,
 }
 
 
