@@ -25,9 +25,9 @@ from bertscape.publish import publishing
 from bertscape.result import Result, read_result
 from bertscape.retries import RETRIED_STATUS
 from bertscape.self_checks import warn_of_failures
-from bertscape.training_output import TrainingOutput
 from bertscape.surface import Surface
 from bertscape.surface_file import read_surface
+from bertscape.training_output import TrainingOutput
 
 _SILENCE = 60.0  # seconds; the service sends a comment more often than that
 _POLL = (1.0, 5.0)  # seconds between two looks at a job: at first, and later
