@@ -44,12 +44,12 @@ def test_a_rollback_is_the_same_however_it_is_computed(
     serve: Callable[..., LiveService], small_inputs: SmallInputs, tmp_path: Path
 ) -> None:
     spec = rollback_spec(small_inputs)
-    # Six points on two workers in tiles of one; then as one tile; then without a service.
-    for name, workers, points in (("a", 2, 1), ("b", 1, 8)):
-        options = ("--tile-points", str(points))
-        service = serve(name, workers=workers, options=options)
+    # Six points on two workers, on one, and in one go without a service.
+    for name, workers in (("a", 2), ("b", 1)):
+        service = serve(name, workers=workers)
         job = service.client().submit(spec).wait(progress=False, timeout=200)
         assert (job.status.kind, job.status.points_total) == ("rollback", 6)
+        assert job.status.raw["tiles_total"] == 6  # of one group each, whatever a grid's hold
         assert [check["passed"] for check in job.status.self_checks] == [True, True]
         job.fetch(tmp_path / f"{name}.h5")
         result = job.result()

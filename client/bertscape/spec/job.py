@@ -32,6 +32,10 @@ class JobSpec(Values, ABC):
     def number_names(self) -> tuple[str, ...]:
         """What a worker computes at each point, in order: names of float64 numbers."""
 
+    def points_per_tile(self, usual: int) -> int:
+        """How many points a tile of this job holds at most, where a grid's holds `usual`."""
+        return usual
+
     def tiles(self, points_per_tile: int) -> list[Tile]:
         """All points, cut into tiles, in the order in which to do them."""
         count = self.point_count

@@ -51,6 +51,10 @@ class RollbackSpec(JobSpec):
         """As `JobSpec.point_count`: θ1 and each group."""
         return 1 + len(self.groups)
 
+    def points_per_tile(self, _: int) -> int:
+        """As `JobSpec.points_per_tile`: there are few, and each may go to a worker of its own."""
+        return 1
+
     @property
     def number_names(self) -> tuple[str, ...]:
         """As `JobSpec.number_names`."""
