@@ -55,8 +55,7 @@ def local_service(
     try:
         yield LocalService(url, token)
     finally:
-        process.terminate()
-        process.wait()
+        _end(process)
 
 
 def require_service(command: str) -> None:
@@ -86,8 +85,8 @@ def _started(arguments: list[str], token: str, log: Path) -> tuple[subprocess.Po
             )
         if url := _printed_url(process):
             return process, url
+        _end(process)
         said = log.read_text().strip()
-        process.wait()
         if "is in use by" not in said or time.monotonic() > deadline:
             detail = f"the service did not start: {said or 'it printed no URL'}"
             raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
@@ -99,12 +98,19 @@ def _printed_url(process: subprocess.Popen[str]) -> str | None:
     try:
         found = _START_LINE.search(process.stdout.readline())
     except BaseException:  # Ctrl-C while it starts
-        process.terminate()
-        process.wait()
+        _end(process)
         raise
-    if found is None:
-        process.terminate()
     return found and found[0]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask it to end, which takes it seconds, and see to it that it does."""
+    process.terminate()
+    with process:  # closes its pipes, and waits
+        try:
+            process.wait(_RELEASE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 # --- the child ----------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""A study as a user runs it: one command, whatever ends it on the way, and the whole at the end."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from live_service import SmallInputs, wait_for
+
+from bertscape import StudyResults
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def study(tmp_path: Path, small_inputs: SmallInputs) -> Path:
+    """Two tasks on one text, apart by their seeds."""
+    data = {
+        "train": {"path": str(small_inputs.folder / "train.tsv")},
+        "eval": {"path": str(small_inputs.folder / "eval.tsv")},
+        "text": "sentence",
+        "max_length": 32,
+    }
+    axis = [-1, 2, 4]
+    spec = {
+        "kind": "study",
+        "name": "a small one",
+        "pretrained": str(small_inputs.folder / "start" / "checkpoint-0"),
+        "tasks": {"first": {"data": data}, "second": {"data": data, "training": {"seed": 1}}},
+        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3},
+        "longer": {"epochs": [2]},
+        "curve": axis,
+        "surface": {"x": axis, "y": axis},
+        "layers": {"tasks": "first", "groups": [[0, 1], "pooler"]},
+        "rollback": {"groups": ["embeddings", [1, 2]]},
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def start(study: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bertscape", "paper", str(study), "-o", str(folder(study))]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def folder(study: Path) -> Path:
+    return study.parent / "out"
+
+
+def completed(study: Path) -> int:
+    path = folder(study) / "study.json"
+    if not path.exists():
+        return 0
+    steps = json.loads(path.read_text())["steps"]
+    return sum(step["state"] == "completed" for step in steps.values())
+
+
+def service_of(process: subprocess.Popen[str]) -> psutil.Process:
+    (child,) = psutil.Process(process.pid).children()
+    return child
+
+
+def test_a_study_goes_on_after_every_end_and_does_nothing_twice(study: Path) -> None:
+    interrupted = start(study)
+    wait_for(lambda: completed(study) >= 2, "two steps")
+    service = service_of(interrupted)
+    interrupted.send_signal(signal.SIGINT)
+    _, said = interrupted.communicate(timeout=60)
+    assert (interrupted.returncode, said) == (130, "")
+    wait_for(lambda: not service.is_running(), "the end of the interrupted study's service")
+
+    killed = start(study)
+    wait_for(lambda: completed(study) >= 9, "nine steps")
+    service = service_of(killed)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert StudyResults.load(folder(study)).missing  # whole enough to be read
+
+    final = start(study)  # while the orphaned service may still hold the state directory
+    out, said = final.communicate(timeout=600)
+    assert (final.returncode, said) == (0, "")
+    assert not service.is_running()
+    assert out.strip() == str(folder(study) / "report.html")
+    assert "a small one" in (folder(study) / "report.html").read_text()
+
+    results = StudyResults.load(folder(study))
+    assert (results.missing, results.failed) == ((), {})
+    assert set(results.layers) == {("first", "0-1"), ("first", "pooler")}
+    assert all(surface.complete for surface in results.surfaces.values())
+    shared = {
+        run.findings.checkpoints["pretrained"].sha256
+        for (_, start), run in results.surfaces.items()
+        if start != "scratch"
+    }
+    assert len(shared) == 1  # one θ0 for all runs of a start
+    with sqlite3.connect(folder(study) / "service" / "journal.sqlite3") as journal:
+        ((jobs,),) = journal.execute("select count(*) from jobs").fetchall()
+    journal.close()
+    steps = json.loads((folder(study) / "study.json").read_text())["steps"]
+    assert jobs == len(steps)
+
+
+def test_a_path_that_is_not_there_is_told_before_anything_starts(study: Path) -> None:
+    spec = yaml.safe_load(study.read_text())
+    spec["tasks"]["second"]["data"]["eval"]["path"] = "nowhere.tsv"
+    study.write_text(yaml.safe_dump(spec))
+    process = start(study)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.startswith("bertscape: tasks.second.data.eval.path: ")
+    assert said.endswith("nowhere.tsv'; expected a path that is there\n")
+    assert not folder(study).exists()
