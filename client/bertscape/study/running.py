@@ -38,6 +38,7 @@ from bertscape.study.outlook import Outlook
 from bertscape.study.plan import Step, plan
 from bertscape.study.progress import StudyProgress
 from bertscape.study.results import StudyResults
+from bertscape.training_output import TrainingOutput
 
 REFUSED, BLOCKED, WAITING = "refused", "blocked", "waiting"  # states that no job has
 _FAILED = ("failed", "cancelled")
@@ -194,7 +195,8 @@ class _Run:
         """Publish the step's result; its name, relative to the folder."""
         if isinstance(step.spec, FinetuneSpec):
             name = result_name(step.key, ".json")
-            write_json(self.folder / name, _training_result(job.status))
+            assert job.output is not None, step.key  # noqa: S101  (it is completed)
+            write_json(self.folder / name, _training_result(job.output))
         else:
             name = result_name(step.key, ".h5")
             job.fetch(self.folder / name)
@@ -276,8 +278,7 @@ def _failure(step: Step, job: Job) -> BertscapeError:
     raise AssertionError(f"{step.key}: {job.state}")  # only failed jobs come here
 
 
-def _training_result(status: JobStatus) -> dict[str, Any]:
+def _training_result(output: TrainingOutput) -> dict[str, Any]:
     """What a fine-tuning left behind, and the final model's numbers on the evaluation split."""
-    output = status.raw["output"]
-    measured = [entry for entry in output["log"] if entry.get("eval_error") is not None]
-    return {"output": output, **{name: measured[-1][name] for name in FINETUNE_NUMBERS}}
+    last = [entry for entry in output.log if entry.eval_error is not None][-1].to_json()
+    return {"output": output.to_json(), **{name: last[name] for name in FINETUNE_NUMBERS}}
