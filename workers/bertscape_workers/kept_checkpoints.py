@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import TrainerState
 
 _LOG = "trainer_state.json"
 _STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt")
+_PROBE = 16  # MiB that a disk takes which is not full
 _WRITING = ".writing"  # holds the checkpoint that is being written
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -57,7 +57,7 @@ def writing(output: Path) -> Iterator[Path]:
             _to_disk(folder)
             folder.rename(output / folder.name)
         _sync(output)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # safetensors, tokenizers and torch each have their own
         raise CheckpointNotWritten(_why(output, error)) from error
     finally:
         clear(output)
@@ -116,9 +116,21 @@ def _sync(path: Path) -> None:
 
 
 def _why(output: Path, error: Exception) -> str:
-    """The folder and the disk's message; torch does not hand that on, so the free bytes too."""
+    """The folder and the disk's message, which torch does not hand on."""
     reason = " ".join(str(error).split())[:200]
-    with contextlib.suppress(OSError):
-        free = shutil.disk_usage(output).free
-        reason += f"; {free / (1 << 20):.1f} MiB are free there"
+    refusal = _refusal(output / _WRITING)
+    if refusal is not None and refusal not in reason:
+        reason += f" ({refusal})"
     return f"a checkpoint cannot be written to {output}: {reason}"
+
+
+def _refusal(folder: Path) -> str | None:
+    """What the disk says to a file of some size, where it says anything."""
+    try:
+        with (folder / "probe").open("wb", buffering=0) as file:
+            for _ in range(_PROBE):
+                file.write(bytes(1 << 20))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror
+    return None
