@@ -11,6 +11,7 @@ try:
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import MaxNLocator
 except ImportError as error:
     raise MissingExtra(
         Problem(
@@ -24,6 +25,7 @@ __all__ = [
     "Colorbar",
     "Figure",
     "LogNorm",
+    "MaxNLocator",
     "Normalize",
     "ScalarMappable",
     "contourpy",

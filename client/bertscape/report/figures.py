@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from bertscape.color_scale import ColorScale
 from bertscape.map_panel import color_bar, draw_map
-from bertscape.matplotlib_parts import Axes, Figure
+from bertscape.matplotlib_parts import Axes, Figure, MaxNLocator
 from bertscape.plot_words import CHECKPOINTS, value_name, x_label, y_label
 from bertscape.readings.estimate import NORMAL_95
 from bertscape.report.blocks import Panel
 from bertscape.report.theme import GRID, INK, LINES, MARKERS, MUTED, SERIES, WARNING
 from bertscape.surface import Surface
 
+_WHOLE = ("optimizer step", "epochs")  # what is counted in whole numbers
 _SPREAD = 50  # a loss whose largest value is so many times its smallest has a logarithmic axis
 
 
@@ -117,6 +118,8 @@ def line_panel(
         for index, one in enumerate(series):
             _draw_line(axes, one, index % len(SERIES), bars)
         axes.set(xlabel=labels[0], ylabel=labels[1])
+        if labels[0] in _WHOLE:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -140,18 +143,18 @@ def _draw_line(axes: Axes, one: Series, index: int, bars: bool) -> None:
         "color": color, "linestyle": LINES[index], "linewidth": 1.2,
         "marker": MARKERS[index], "markersize": 2.6, "label": one.label,
     }  # fmt: skip
-    margin = None if one.stderr is None else NORMAL_95 * np.where(finite, one.stderr, np.nan)
-    if margin is not None and bars:
-        axes.errorbar(
-            one.x[finite], one.y[finite], margin[finite], capsize=1.5, elinewidth=0.7, **style
-        )
+    x, y = one.x[finite], one.y[finite]
+    if one.stderr is None:
+        axes.plot(x, y, **style)
     else:
-        axes.plot(one.x[finite], one.y[finite], **style)
-    if margin is not None and not bars:
-        low, high = one.y - margin, one.y + margin
-        if axes.get_yscale() == "log":
-            low = np.maximum(low, one.y / 10)  # a logarithmic axis has no place for 0
-        axes.fill_between(one.x[finite], low[finite], high[finite], color=color, alpha=0.18, lw=0)
+        up = NORMAL_95 * np.nan_to_num(one.stderr[finite])
+        # A logarithmic axis has no place for 0, nor for what lies below.
+        down = np.minimum(up, 0.9 * np.abs(y)) if axes.get_yscale() == "log" else up
+        if bars:
+            axes.errorbar(x, y, np.stack([down, up]), capsize=1.5, elinewidth=0.7, **style)
+        else:
+            axes.plot(x, y, **style)
+            axes.fill_between(x, y - down, y + up, color=color, alpha=0.18, lw=0)
     lost = one.x[~finite]
     if len(lost):  # at the foot: a place without a value
         transform = axes.get_xaxis_transform()

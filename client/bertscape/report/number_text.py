@@ -6,13 +6,15 @@ from bertscape.readings import Estimate
 
 UNKNOWN = "not known"
 _MOST_DECIMALS = 6
+_SMALL = 1e-3  # numbers below this have a power of ten
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float, digits: int = 3) -> str:
     """So many significant digits.
 
-    >>> number(1234.5), number(0.012345), number(float("inf"))
-    ('1,230', '0.0123', '∞')
+    >>> number(1234.5), number(0.012345), number(2.5e-5, 2), number(float("inf"))
+    ('1,230', '0.0123', '2.5·10⁻⁵', '∞')
     """
     if math.isnan(value):
         return UNKNOWN
@@ -21,8 +23,9 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
-    if not -5 <= exponent <= 6:
-        return f"{value:.{digits - 1}e}".replace("-", "−")
+    if abs(value) < _SMALL or exponent > 6:
+        text = f"{value / 10.0**exponent:.{digits - 1}f}".replace("-", "−")
+        return text + _ten_to(exponent)
     rounded = round(value, digits - 1 - exponent)
     decimals = max(0, digits - 1 - exponent)
     return f"{rounded:,.{decimals}f}".replace("-", "−")
@@ -31,44 +34,53 @@ def number(value: float, digits: int = 3) -> str:
 def with_error(value: float, stderr: float, scale: float = 1.0) -> str:
     """A value ± its standard error, to two digits of the latter.
 
-    >>> with_error(0.86321, 0.01712, scale=100)
-    '86.3 ± 1.7'
+    >>> with_error(0.86321, 0.01712, scale=100), with_error(3.21e-5, 1.2e-6)
+    ('86.3 ± 1.7', '(3.21 ± 0.12)·10⁻⁵')
     """
+    value, stderr = value * scale, stderr * scale
     if not (math.isfinite(value) and math.isfinite(stderr)):
-        return number(value * scale)
-    places = decimals_of(stderr * scale)
-    return f"{_fixed(value * scale, places)} ± {_fixed(stderr * scale, places)}"
-
-
-def interval(estimate: Estimate, scale: float = 1.0) -> str:
-    """The 95 % interval, to the digits of its width; empty where it is not known.
-
-    >>> interval(Estimate(2.0, 0.1, 1.8, float("inf")))
-    '1.80 or more'
-    """
-    low, high = estimate.low * scale, estimate.high * scale
-    if math.isnan(low + high):
-        return ""
-    places = _places(estimate, scale)
-    if math.isinf(high):
-        return f"{_fixed(low, places)} or more"
-    return f"{_fixed(low, places)} to {_fixed(high, places)}"
+        return number(value)
+    if stderr == 0:  # of an error rate of 0, say
+        return f"{number(value)} ± 0"
+    factor, power = _power(abs(value), stderr)
+    places = decimals_of(stderr * factor)
+    text = f"{_fixed(value * factor, places)} ± {_fixed(stderr * factor, places)}"
+    return f"({text}){power}" if power else text
 
 
 def with_interval(estimate: Estimate, scale: float = 1.0, at_least: bool = False) -> str:
-    """A value and its 95 % interval, as in "1.57 (1.45 to 1.69)"."""
-    mark, span = "≥ " if at_least else "", interval(estimate, scale)
-    if not (span and math.isfinite(estimate.value)):
-        return mark + number(estimate.value * scale)
-    return f"{mark}{_fixed(estimate.value * scale, _places(estimate, scale))} ({span})"
+    """A value and its 95 % interval, to the digits of its width.
+
+    >>> with_interval(Estimate(1.571, 0.06, 1.45, 1.69))
+    '1.57 (1.45 to 1.69)'
+    >>> with_interval(Estimate(2.0, 0.1, 1.8, float("inf")), at_least=True)
+    '≥ 2.00 (1.80 or more)'
+    """
+    mark, value = "≥ " if at_least else "", estimate.value * scale
+    low, high = estimate.low * scale, estimate.high * scale
+    if not math.isfinite(value + low) or math.isnan(high):
+        return mark + number(value)
+    ends = [value, low, high] if math.isfinite(high) else [value, low]
+    if max(ends) == min(ends):
+        return f"{mark}{number(value)} ({number(low)} to {number(high)})"
+    factor, power = _power(*map(abs, ends))
+    places = decimals_of((max(ends) - min(ends)) * factor / (len(ends) - 1))
+    texts = [_fixed(end * factor, places) for end in ends]
+    span = f"{texts[1]} to {texts[2]}" if len(ends) == 3 else f"{texts[1]} or more"
+    return f"{mark}{texts[0]} ({span}){power}"
 
 
-def _places(estimate: Estimate, scale: float) -> int:
-    """Decimals by half of the interval's wider side: about one standard error."""
-    sides = (estimate.value - estimate.low, estimate.high - estimate.value)
-    return decimals_of(
-        max((side for side in sides if math.isfinite(side)), default=math.nan) * scale / 2
-    )
+def _power(*sizes: float) -> tuple[float, str]:
+    """What to multiply by where all are small, and the power of ten to write behind."""
+    largest = max(sizes)
+    if largest == 0 or largest >= _SMALL:
+        return 1.0, ""
+    exponent = math.floor(math.log10(largest))
+    return 10.0**-exponent, _ten_to(exponent)
+
+
+def _ten_to(exponent: int) -> str:
+    return f"·10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def decimals_of(stderr: float) -> int:

@@ -20,6 +20,7 @@ from bertscape.report.blocks import (
 
 DrawPanel = Callable[[str, Panel], str]  # (name of the picture, panel) to an <svg> element
 
+_LONG = 20  # characters of a row's name that may break into lines
 _PAPER = "https://arxiv.org/abs/1908.05620"
 
 
@@ -123,6 +124,8 @@ def _table(table: Table) -> str:
 def _cells(head: tuple[str, ...], row: tuple[str | Cell, ...]) -> Iterator[str]:
     for index, (name, cell) in enumerate(zip(head, row, strict=True)):
         text, tone = (cell.text, cell.tone) if isinstance(cell, Cell) else (cell, "")
+        if index == 0 and len(text) > _LONG:
+            tone = f"{tone} long".strip()
         attribute = f' class="{tone}"' if tone else ""
         if index == 0:
             yield f'<th scope="row"{attribute}>{escape(text)}</th>'

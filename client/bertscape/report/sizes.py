@@ -3,14 +3,28 @@
 import dataclasses
 import math
 
-from bertscape.readings import Estimate, OptimumArea, OptimumLength
+from bertscape.readings import Estimate, OptimumArea, OptimumLength, directions
+from bertscape.surface import Surface
 
 
 def size_of(found: OptimumArea | OptimumLength) -> Estimate:
     """The area or the length; its interval has no upper end where the region may go on."""
     size = found.area if isinstance(found, OptimumArea) else found.length
-    open_ended = at_least(found) or found.interval_touches
-    if open_ended and not math.isnan(size.low):
+    return _open_ended(size, found)
+
+
+def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate:
+    """Of the circle with the area that the region has on the plane itself, in parameter space."""
+    plane = directions(surface)
+    factor = surface.findings.delta1_norm
+    factor *= 1.0 if plane is None else math.sqrt(plane.area_factor)
+    radius = found.radius
+    scaled = (radius.value, radius.stderr, radius.low, radius.high)
+    return _open_ended(Estimate(*(factor * number for number in scaled)), found)
+
+
+def _open_ended(size: Estimate, found: OptimumArea | OptimumLength) -> Estimate:
+    if (at_least(found) or found.interval_touches) and not math.isnan(size.low):
         return dataclasses.replace(size, high=math.inf)
     return size
 

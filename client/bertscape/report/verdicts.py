@@ -9,6 +9,7 @@ standard error of a difference is √(s² + s′²). On the same examples two mo
 together, and the difference then varies less: the rule decides too seldom rather than too often.
 """
 
+import dataclasses
 import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,16 +29,18 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
-from bertscape.report.sizes import at_least, size_of
+from bertscape.report.sizes import at_least, radius_in_space, size_of
 from bertscape.rollback import Rollback
 from bertscape.study.results import TrainingRun
 from bertscape.surface import Surface
 from bertscape.training_output import LogEntry
 
-WIDTH_THRESHOLD = 0.5  # nat above J(θ1): the level whose region is compared
+WIDTH_THRESHOLDS = (0.5, 0.25, 0.1)  # nat above J(θ1): levels whose regions may be compared
 RADII = (0.5, 0.25)  # of the circles that are compared: the first that both surfaces hold whole
 MARGIN = 0.02  # a rise of the evaluation error that is counted as none: two percentage points
-SHARE = "share"  # the unit of an error rate or an accuracy, from 0 to 1
+# Units that a fact's value is not shown in as it is: a share from 0 to 1 is shown in percent, the
+# difference of two shares in percentage points, a step as a whole number, infinity as never.
+SHARE, POINTS, STEP = "share", "difference of shares", "step"
 FEWEST_ENTRIES = 5  # of a training's log, to tell its noise from its course
 
 
@@ -80,18 +83,25 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     """Pre-training reaches a wider optimum than training from scratch.
 
     Compared: the area of the region around θ1 below J(θ1) + 0.5 nat, in units of each run's own
-    ‖δ1‖² as the pictures have it; on curves the length of that region.
+    ‖δ1‖² as the pictures have it; on curves the length of that region. Where both regions may
+    reach beyond the grid no size can be told from another: it is then the level of 0.25 nat, or
+    of 0.1, whichever is the first at which they do not.
 
     Rule: it holds where the whole 95 % interval from the pre-trained start lies above that from
     scratch, is contradicted where it lies below, and is undecided where they meet. A region that
     touches the grid's border or a hole has an interval without an upper end. Undecided too where a
     run did not end in an optimum: its training loss is not below ½ ln K, half of chance.
+
+    The radius in parameter space of the circle with that area is given too, and decides nothing:
+    two runs of unlike ‖δ1‖ may order differently there, and the reason then says so.
     """
     no_optimum = _without_optimum({"pre-trained": pretrained, "from scratch": scratch})
-    here, there = _width(pretrained), _width(scratch)
-    if here is None or there is None:
+    widths = _widths(pretrained, scratch)
+    if widths is None:
         return undecided("a grid does not hold θ1")
+    here, there = widths
     name = "area" if isinstance(here, OptimumArea) else "length"
+    name = f"{name} below J(θ1) + {here.threshold:g} nat"
     unit = "‖δ1‖²" if isinstance(here, OptimumArea) else "‖δ1‖"
     facts = (
         Fact(f"{name}, pre-trained", size_of(here), unit, at_least(here)),
@@ -99,7 +109,50 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     )
     if no_optimum:
         return undecided(no_optimum, facts)
-    return _apart(size_of(here), size_of(there), facts, "wider", "narrower")
+    radii = _radii({"pre-trained": (pretrained, here), "from scratch": (scratch, there)})
+    judged = _apart(size_of(here), size_of(there), (*facts, *radii), "wider", "narrower")
+    order = [fact.value.value for fact in radii]
+    in_units = size_of(here).value - size_of(there).value
+    if len(order) == 2 and (order[0] - order[1]) * in_units < 0:
+        reason = f"{judged.reason}; in parameter space the order is the other way round"
+        return dataclasses.replace(judged, reason=reason)
+    return judged
+
+
+_Width = OptimumArea | OptimumLength
+
+
+def _widths(pretrained: Surface, scratch: Surface) -> tuple[_Width, _Width] | None:
+    """At the first level at which not both regions may reach beyond the grid, else the last."""
+    found = None
+    for threshold in WIDTH_THRESHOLDS:
+        here, there = _width(pretrained, threshold), _width(scratch, threshold)
+        if here is None or there is None:
+            return None
+        found = here, there
+        if not all(math.isinf(size_of(one).high) for one in found):
+            break
+    return found
+
+
+def _width(surface: Surface, threshold: float) -> _Width | None:
+    if surface.beta is None:
+        return optimum_length(surface, threshold)
+    return optimum_area(surface, threshold)
+
+
+def _radii(widths: Mapping[str, tuple[Surface, _Width]]) -> tuple[Fact, ...]:
+    """Of the optima in parameter space; empty of curves."""
+    return tuple(
+        Fact(
+            f"radius in parameter space, {name}",
+            radius_in_space(surface, found),
+            "",
+            at_least(found),
+        )
+        for name, (surface, found) in widths.items()
+        if isinstance(found, OptimumArea)
+    )
 
 
 def flatter_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
@@ -145,12 +198,6 @@ def _without_optimum(surfaces: Mapping[str, Surface]) -> str:
     return ""
 
 
-def _width(surface: Surface) -> OptimumArea | OptimumLength | None:
-    if surface.beta is None:
-        return optimum_length(surface, WIDTH_THRESHOLD)
-    return optimum_area(surface, WIDTH_THRESHOLD)
-
-
 def _apart(
     larger: Estimate,
     smaller: Estimate,
@@ -165,6 +212,9 @@ def _apart(
         return Judgement(Outcome.HOLDS, f"{word}: the intervals do not meet", facts)
     if larger.high < smaller.low:
         return Judgement(Outcome.CONTRADICTED, f"{opposite}: the intervals do not meet", facts)
+    if math.isinf(larger.high) or math.isinf(smaller.high):
+        reason = "a region reaches the grid's border, or may: a larger grid might decide"
+        return undecided(reason, facts)
     return undecided("the intervals meet", facts)
 
 
@@ -188,7 +238,9 @@ def easier_optimization(
     runs = {"pre-trained": _losses(pretrained), "from scratch": _losses(scratch)}
     level = 0.5 * math.log(classes)
     facts = tuple(
-        Fact(f"first step with a loss below {level:.3f} nat, {name}", _first_below(run, level), "")
+        Fact(
+            f"first step with a loss below {level:.3f} nat, {name}", _first_below(run, level), STEP
+        )
         for name, run in runs.items()
     )
     here, there = runs.values()
@@ -248,7 +300,7 @@ def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
     )
     between = f"from {order[0]:g} to {order[-1]:g} epochs"
     facts = (
-        Fact(f"rise of the evaluation error {between}", rise, SHARE),
+        Fact(f"rise of the evaluation error {between}", rise, POINTS),
         Fact(f"rise of the evaluation loss {between}", loss, "nat"),
     )
     if math.isnan(rise.low):
@@ -275,7 +327,7 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
         (pretrained.eval_error, pretrained.eval_error_stderr),
     )
     facts = (
-        Fact("accuracy, pre-trained above from scratch", difference, SHARE),
+        Fact("accuracy, pre-trained above from scratch", difference, POINTS),
         Fact("accuracy, pre-trained", _accuracy(pretrained), SHARE),
         Fact("accuracy, from scratch", _accuracy(scratch), SHARE),
     )
@@ -283,7 +335,11 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
 
 
 def _accuracy(run: TrainingRun) -> Estimate:
-    return Estimate.of(run.accuracy, run.eval_error_stderr)
+    found = Estimate.of(run.accuracy, run.eval_error_stderr)
+    # A normal interval knows no ends; an accuracy has them.
+    return dataclasses.replace(
+        found, low=float(np.maximum(found.low, 0.0)), high=float(np.minimum(found.high, 1.0))
+    )
 
 
 def _difference(upper: tuple[float, float], lower: tuple[float, float]) -> Estimate:
@@ -350,9 +406,9 @@ def lower_layers_cost_less(rollback: Rollback) -> Judgement:
     costs = [(float(change[index]), float(stderr[index])) for index in (high, low)]
     difference = _difference(*costs)
     facts = (
-        Fact(f"rise of the error with {ends[1]} put back", Estimate.of(*costs[0]), SHARE),
-        Fact(f"rise of the error with {ends[0]} put back", Estimate.of(*costs[1]), SHARE),
-        Fact("difference", difference, SHARE),
+        Fact(f"rise of the error with {ends[1]} put back", Estimate.of(*costs[0]), POINTS),
+        Fact(f"rise of the error with {ends[0]} put back", Estimate.of(*costs[1]), POINTS),
+        Fact("difference", difference, POINTS),
     )
     return _by_sign(difference, facts, "the lower cost less", "the lower cost more")
 

@@ -3,11 +3,12 @@
 import math
 
 from bertscape.readings import Estimate
+from bertscape.report import verdicts as rules
 from bertscape.report.blocks import Block, Cell, Section, Table, Text
 from bertscape.report.findings import STATEMENTS, Verdict
 from bertscape.report.number_text import with_error, with_interval
 from bertscape.report.study_parts import gaps
-from bertscape.report.verdicts import SHARE, Fact, Judgement, Outcome
+from bertscape.report.verdicts import Fact, Judgement, Outcome
 from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 
 _TONES = {
@@ -75,17 +76,17 @@ def _evidence(judgement: Judgement) -> str:
 
 def fact_text(fact: Fact) -> str:
     """As in "area, pre-trained: 1.57 (1.45 to 1.69) ‖δ1‖²"."""
-    if fact.unit == SHARE:
-        value, unit = with_interval(fact.value, _PERCENT, fact.at_least), "%"
-        if "rise" in fact.name or "above" in fact.name or "difference" in fact.name:
-            unit = "percentage points"
-    elif math.isinf(fact.value.value) and "step" in fact.name:
-        value, unit = "never", ""
-    elif "step" in fact.name and not fact.unit:
-        value, unit = f"{fact.value.value:,.0f}", ""
-    else:
-        value, unit = with_interval(fact.value, 1.0, fact.at_least), fact.unit
-    return f"{fact.name}: {value} {unit}".rstrip()
+    match fact.unit:
+        case rules.SHARE:
+            value = f"{with_interval(fact.value, _PERCENT)} %"
+        case rules.POINTS:
+            value = f"{with_interval(fact.value, _PERCENT)} percentage points"
+        case rules.STEP:
+            step = fact.value.value
+            value = f"{step:,.0f}" if math.isfinite(step) else "never"
+        case unit:
+            value = f"{with_interval(fact.value, at_least=fact.at_least)} {unit}"
+    return f"{fact.name}: {value}".rstrip()
 
 
 def accuracy_section(results: StudyResults) -> Section:

@@ -13,10 +13,11 @@ from bertscape.readings import (
     shown_checkpoints,
 )
 from bertscape.readings.estimate import NORMAL_95
+from bertscape.readings.width import DEFAULT_THRESHOLD
 from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
 from bertscape.report.figures import Series, line_panel
 from bertscape.report.number_text import number, with_error, with_interval
-from bertscape.report.sizes import at_least, size_of
+from bertscape.report.sizes import at_least, radius_in_space, size_of
 from bertscape.report.study_parts import gaps, of_task
 from bertscape.report.words import slug, start_words
 from bertscape.study.results import StudyResults
@@ -81,10 +82,9 @@ def _in_parameter_space(surface: Surface, found: Readings) -> Iterator[tuple[str
         yield "cosine of δ1 and δ2", number(found.directions.cosine)
     yield "‖δ1‖", number(norm)
     for area in found.areas:
-        if area.threshold == 0.5 and found.directions is not None:
-            factor = norm * math.sqrt(found.directions.area_factor)
-            name = "radius of the circle with the area below J(θ1) + 0.5 nat (parameter space)"
-            yield name, with_interval(area.radius, factor, at_least(area))
+        if area.threshold == DEFAULT_THRESHOLD:
+            radius = with_interval(radius_in_space(surface, area), at_least=at_least(area))
+            yield f"radius below J(θ1) + {area.threshold:g} nat, in parameter space", radius
 
 
 # ------------------------------------------------------------------------------ true and shown
