@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny_inputs import Inputs
+from tiny_inputs import Inputs, save_tokenizer, write_tsv
+from transformers import ViTConfig
 
+from bertscape.cli import main
 from bertscape.errors import InvalidInput
 from bertscape.surface import Surface
 from bertscape_workers.commands import FINETUNE, RUN
 from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.fine_tuning import FineTuning, Schedule, Start
+from bertscape_workers.fine_tuning import FineTuning, Precision, Schedule, Start
 from bertscape_workers.local_run import run_job
 from bertscape_workers.prepare import prepare
 
@@ -190,6 +192,85 @@ def test_finetune_from_the_command_line(
     assert surface.trajectory.step == (0, 2)
 
 
+def training_spec(bert: Inputs, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "finetune",
+        "model": {"pretrained": str(bert.pretrained)},
+        "data": bert.data(),
+        "training": {"max_steps": 4, "keep": 2, "batch_size": 8, "seed": 4},
+        **changes,
+    }
+
+
+def test_run_trains_into_a_folder(
+    bert: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, output = spec_file(tmp_path, training_spec(bert)), tmp_path / "out"
+    assert run(RUN, str(path), "-o", str(output), "--json") == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    summary = json.loads(shown.out)
+    assert summary["checkpoints"] == [f"{output}/checkpoint-{step}" for step in (0, 2, 4)]
+    assert summary["labels"] == ["0", "1", "2"]
+    # `finetune` with the same settings is the same run.
+    again = tmp_path / "again"
+    arguments = [
+        *("--pretrained", str(bert.pretrained), "--train", str(bert.train)),
+        *("--eval", str(bert.eval), "--text", "first", "second", "--max-length", "32"),
+        *("--max-steps", "4", "--keep", "2", "--batch-size", "8", "--seed", "4"),
+        *("--threads", "1", "--precision", "fp32", "-o", str(again)),
+    ]
+    assert run(FINETUNE, *arguments) == 0
+    for name in ("checkpoint-0", "checkpoint-2", "checkpoint-4"):
+        weights = Path(name) / "model.safetensors"
+        assert (output / weights).read_bytes() == (again / weights).read_bytes()
+    with pytest.raises(InvalidInput, match="holds checkpoint-0"):
+        run(RUN, str(path), "-o", str(output))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": {"labels": ["a", "b", "c"]}}, r"data\.train, line 2: label: 'x'.*a, b, c"),
+        ({"training": {"labels": ["x", "y"]}}, r"data\.train, line 4: label: 'z'.*x, y"),
+        ({"training": {"max_steps": 5000, "keep": 1}}, r"training\.keep: 1 of 5000 steps keeps 5"),
+        ({"precision": "bf16"}, r"precision: 'bf16'; expected a GPU"),
+        ({"model": {"pretrained": {"job": "3f"}}}, r"model\.pretrained: .*known to its service"),
+    ],
+)
+def test_what_no_training_can_begin_with_is_named(
+    bert: Inputs, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    named = write_tsv(tmp_path / "named.tsv", 9, seed=3, labels=("x", "y", "z"))
+    splits = {name: {"path": str(named)} for name in ("train", "eval")}
+    path = spec_file(tmp_path, training_spec(bert, **{"data": bert.data(**splits), **changes}))
+    with pytest.raises(InvalidInput, match=message):
+        run(RUN, str(path), "-o", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_another_kind_is_named(bert: Inputs, tmp_path: Path) -> None:
+    folder = tmp_path / "vision"
+    ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1).save_pretrained(folder)
+    save_tokenizer(folder)
+    training = {"start": "scratch"}
+    model = {"pretrained": str(folder)}
+    path = spec_file(tmp_path, training_spec(bert, model=model, training=training))
+    with pytest.raises(InvalidInput, match=r"model\.pretrained: .*can classify sequences with"):
+        run(RUN, str(path), "-o", str(tmp_path / "out"))
+
+
+def test_a_job_of_a_service_is_no_input_here(
+    bert: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"pretrained": {"job": "3f"}, "finetuned": str(bert.finetuned)}
+    path = spec_file(tmp_path, {**bert.spec().to_json(), "model": model})
+    assert main(["run", str(path), "-o", str(tmp_path / "out.h5")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bertscape: model.pretrained: ")
+    assert "a job's output is known to its service alone" in line
+
+
 def test_finetune_has_every_setting() -> None:
     parser = argparse.ArgumentParser()
     FINETUNE.add_arguments(parser)
@@ -198,6 +279,7 @@ def test_finetune_has_every_setting() -> None:
     assert settings <= set(options)
     assert options["start"].choices == tuple(Start)
     assert options["schedule"].choices == tuple(Schedule)
+    assert options["precision"].choices == tuple(Precision)
     for name, field in FineTuning.__dataclass_fields__.items():
         if name not in ("data", "pretrained"):
             assert options[name].default == field.default, name

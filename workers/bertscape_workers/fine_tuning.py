@@ -274,12 +274,17 @@ def _refuse_many_checkpoints(settings: FineTuning, examples: int) -> None:
 
 
 def _takes_bf16(precision: Precision) -> bool:
-    there = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    there = _has_bf16()
     if precision == Precision.BF16 and not there:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, "precision", "bf16", "a GPU that has bf16, or fp32"
         )
     return there and precision != Precision.FP32
+
+
+def _has_bf16() -> bool:
+    # Without emulation, which old GPUs have and which is slower than float32.
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _model(

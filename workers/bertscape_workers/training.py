@@ -74,6 +74,7 @@ def quiet_arguments(output: Path, **settings: Any) -> TrainingArguments:
         "save_only_model": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
     }
     return TrainingArguments(**{**quiet, **settings})
 
