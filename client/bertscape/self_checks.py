@@ -1,7 +1,7 @@
 """A failed self-check in words: whoever shows a surface shows these too."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bertscape.findings import NUMBERS
@@ -20,6 +20,22 @@ def describe_failures(checks: Iterable[Mapping[str, Any]]) -> list[str]:
         checks: self-checks as plain values, as the service and the file's attribute hold them.
     """
     return [_describe(check) for check in checks if check.get("passed") is False]
+
+
+def summarize(checks: Collection[Mapping[str, Any]]) -> str:
+    """How many passed and failed, as in "2 of 3 passed, 1 FAILED"; empty where there are none.
+
+    A precision other than fp32 is not held to the tolerance: its checks are reported alone.
+
+    Args:
+        checks: as of `describe_failures`.
+    """
+    verdicts = [check.get("passed") for check in checks]
+    judged, failed = len(verdicts) - verdicts.count(None), verdicts.count(False)
+    parts = [f"{verdicts.count(True)} of {judged} passed"] if judged else []
+    parts += [f"{failed} FAILED"] if failed else []
+    parts += [f"{verdicts.count(None)} reported, not judged"] if judged < len(verdicts) else []
+    return ", ".join(parts)
 
 
 def warn_of_failures(checks: Iterable[Mapping[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
 from bertscape.command import DONE, Command
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.progress import StageProgress
+from bertscape.self_checks import summarize
 from bertscape.spec import Data, FinetuneSpec, Hub, load_spec, parse_spec
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ def _report(result: "Result", output: Path, *, as_json: bool) -> None:
         summary = {"output": str(output), "points": points, "self_checks_failed": failed}
         write_json({**summary, "self_checks": checks})
     else:
-        passed = sum(check.passed is True for check in result.self_checks)
-        write_line(f"{output}: {points} points, self-checks {passed} of {len(checks)} passed")
+        write_line(f"{output}: {points} points, self-checks {summarize(checks)}")
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bertscape.job_status import JobStatus
 from bertscape.progress import outlook
-from bertscape.self_checks import describe_failures
+from bertscape.self_checks import describe_failures, summarize
 
 
 def write_line(text: str) -> None:
@@ -65,7 +65,7 @@ def job_text(job: JobStatus) -> str:
         "created": str(job.raw.get("created") or ""),
         "updated": str(job.raw.get("updated") or ""),
         "output": output_text(job),
-        "self-checks": _self_checks(job.self_checks),
+        "self-checks": summarize(job.self_checks),
         "error": job.error.detail if job.error else "",
     }
     return table([(f"{key}:", text) for key, text in lines.items() if text])
@@ -85,11 +85,3 @@ def output_text(job: JobStatus, before: str = "") -> str:
 def _name(job: JobStatus) -> str:
     # A name is free text: a line break in it must not make two lines of one job.
     return " ".join((job.name or "").split())
-
-
-def _self_checks(checks: Sequence[Mapping[str, Any]]) -> str:
-    if not checks:
-        return ""
-    passed = sum(check.get("passed") is True for check in checks)
-    failed = len(describe_failures(checks))
-    return f"{passed} of {len(checks)} passed" + (f", {failed} FAILED" if failed else "")
