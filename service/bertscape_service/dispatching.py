@@ -119,6 +119,7 @@ class Dispatcher:
         return MemoryLimits(
             worker=self._device_memory or self._capacity.memory_per_worker,
             object_store=self._capacity.object_store,
+            gpu=self._device_memory is not None,
         )
 
     # --- workers --------------------------------------------------------------------------------

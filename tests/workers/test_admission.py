@@ -17,7 +17,7 @@ from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Limits
 from bertscape_workers import packed_attention
 from bertscape_workers.admission import admit, memory_need
-from bertscape_workers.memory import BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
+from bertscape_workers.memory import BLOCK, GPU_BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
 from bertscape_workers.packed_method import BLOCK_TOKENS
 from bertscape_workers.prepare import find_checkpoints, prepare
 
@@ -392,6 +392,14 @@ def test_short_inputs_still_fill_a_block() -> None:
     assert need > 4 * BLOCK_TOKENS["cpu"] * (3 * 384 + 2 * 1536)
     # Stated without torch, so written down twice.
     assert (BLOCK_TOKENS["cpu"], packed_attention.SCORES) == (BLOCK, SCORES)
+    assert BLOCK_TOKENS["cuda"] == GPU_BLOCK
+
+
+def test_a_gpus_block_is_larger() -> None:
+    large = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16}
+    need = memory_for(0, 2, large, 128, gpu=True).worker - PROCESS
+    # One layer's projections, and its widest states before and after their activation.
+    assert need > 4 * BLOCK_TOKENS["cuda"] * (3 * 1024 + 2 * 4096)
 
 
 def test_what_does_not_fit_is_refused_with_the_sizes(bert: Inputs) -> None:

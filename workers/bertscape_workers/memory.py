@@ -15,7 +15,7 @@ PROCESS = 700 << 20
 
 _FLOAT = 4  # bytes
 _BATCH = 32  # examples, as in the reference evaluator and the self-checks
-BLOCK = 3072  # tokens of a block on a CPU, as in the packed evaluator
+BLOCK, GPU_BLOCK = 3072, 32768  # tokens of a block, as in the packed evaluator
 SCORES = 1 << 20  # attention scores at a time, as in the packed evaluator
 
 
@@ -31,8 +31,9 @@ class MemoryNeed:
 class MemoryLimits:
     """What there is, in bytes."""
 
-    worker: int
+    worker: int  # of its GPU, where it has one
     object_store: int
+    gpu: bool = False
 
     def check(self, need: MemoryNeed) -> None:
         """Raise `InvalidInput` (does-not-fit), with the sizes, where the job needs more."""
@@ -57,8 +58,9 @@ def memory_for(
     max_length: int,
     splits: int = 0,
     states: int = 0,
+    gpu: bool = False,
 ) -> MemoryNeed:
-    """What a job needs.
+    """What a job needs; in fp32, and so at most.
 
     Args:
         parameters: of the backbone.
@@ -68,13 +70,15 @@ def memory_for(
         splits: bytes of both tokenized splits, where they are known.
         states: hidden states that are the same at every point, where they are known; they are
             kept where they fit in `KEPT_STATES`.
+        gpu: whether a worker evaluates on a GPU, in larger blocks.
     """
     vector = _FLOAT * parameters
     arrays = vector * (1 + directions) + splits
     # Preparing holds the arrays, a working copy, and one checkpoint beside them, which the
     # self-checks load whole; before it has that copy, a principal component's trajectory in parts
     # of no more than one vector. An evaluating worker holds no checkpoint.
-    own = arrays + 2 * vector + _activations(config, max_length) + PROCESS
+    block = GPU_BLOCK if gpu else BLOCK
+    own = arrays + 2 * vector + _activations(config, max_length, block) + PROCESS
     kept = _FLOAT * states * _width(config)
     own += kept if kept <= KEPT_STATES else 0
     return MemoryNeed(object_store=arrays, worker=own)
@@ -92,7 +96,7 @@ def memory_for_training(parameters: int, splits: int = 0) -> MemoryNeed:
     return MemoryNeed(object_store=splits, worker=own)
 
 
-def _activations(config: Mapping[str, Any], max_length: int) -> int:
+def _activations(config: Mapping[str, Any], max_length: int, tokens: int) -> int:
     """Bytes of the largest tensors that one layer keeps alive, by whichever path takes more."""
     hidden = _width(config)
     wide = _number(config, ("intermediate_size", "hidden_dim"), 4 * hidden)
@@ -103,7 +107,7 @@ def _activations(config: Mapping[str, Any], max_length: int) -> int:
     batch = _BATCH * (max_length * (6 * hidden + 2 * wide) + 2 * square)
     # A block: the same of its tokens, and of some examples at a time queries, keys, values and
     # answer once more, apart by head, with their scores. An example too long is its own block.
-    block = max(BLOCK, max_length) * (10 * hidden + 2 * wide) + 2 * max(SCORES, square)
+    block = max(tokens, max_length) * (10 * hidden + 2 * wide) + 2 * max(SCORES, square)
     return _FLOAT * max(batch, block)
 
 

@@ -300,7 +300,8 @@ def check_memory(
         return
     size = sum(split.bytes for split in splits.values())
     longest = max(int(split.lengths.max()) for split in splits.values())
-    limits.check(memory_for(layout.size, directions, config, longest, size, states))
+    need = memory_for(layout.size, directions, config, longest, size, states, limits.gpu)
+    limits.check(need)
 
 
 def _fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
