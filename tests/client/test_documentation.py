@@ -10,19 +10,24 @@ from bertscape.cli import commands
 from bertscape.spec import (
     Data,
     Direction,
+    FinetuneModel,
+    FinetuneSpec,
     GridRanges,
     Hub,
+    JobOutput,
     JobSpec,
     LandscapeSpec,
     Model,
     Random,
     RollbackSpec,
     Split,
+    Training,
 )
 
 REPOSITORY = Path(__file__).parents[2]
 SPEC_MODELS: list[type[BaseModel]] = [
-    *(JobSpec, LandscapeSpec, RollbackSpec, Model, Direction, Random, GridRanges, Split, Data, Hub)
+    *(JobSpec, LandscapeSpec, RollbackSpec, FinetuneSpec, FinetuneModel, Training, Model),
+    *(Direction, Random, GridRanges, Split, Data, Hub, JobOutput),
 ]
 
 
