@@ -214,3 +214,20 @@ def test_preparing_again_finds_the_same(bert: Inputs) -> None:
     assert list(first.findings.differences(second.findings)) == []
     assert first.inputs.precision == "bf16"
     assert isinstance(evaluator_for(second.inputs, "cpu"), PackedEvaluator)
+
+
+@pytest.mark.usefixtures("as_gpu")
+def test_a_rollback_in_bf16_is_measured_at_theta1(bert: Inputs) -> None:
+    value = bert.spec(precision="bf16").to_json()
+    value = {key: value[key] for key in ("model", "data", "precision")}
+    groups = ["high", "all"]
+    rollback = run_job(parse_spec({**value, "kind": "rollback", "groups": groups}), device="cpu")
+    findings = rollback.findings
+    assert (findings.precision, findings.evaluator) == ("bf16", "packed")
+    assert findings.rounding is not None
+    assert findings.rounding.at == ((0.0, 0.0),)
+    theta1 = findings.self_checks[0]
+    assert abs(theta1.found[0] - theta1.expected[0]) == pytest.approx(
+        findings.rounding.train_loss, abs=1e-5
+    )
+    assert rollback.evaluated.all()
