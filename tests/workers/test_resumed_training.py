@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -94,12 +95,28 @@ def test_a_half_written_checkpoint_never_counts(
     settings: FineTuning, undisturbed: FineTuned, tmp_path: Path
 ) -> None:
     interrupt(settings, tmp_path, 9)
-    torn = tmp_path / ".writing" / "checkpoint-10"
+    torn = tmp_path / ".writing-5" / "checkpoint-10"
     torn.mkdir(parents=True)
     (torn / "model.safetensors").write_bytes(b"half")
     again = train(check(settings), tmp_path)
     assert weights(again) == weights(undisturbed)
     assert not torn.parent.exists()
+
+
+def test_what_another_attempt_has_finished_meanwhile_stays(
+    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path
+) -> None:
+    """Its node was out of reach, and it went on."""
+    there = tmp_path / "checkpoint-10"
+
+    def another_finishes(stage: str, done: int, total: int) -> None:
+        if done == 8:
+            shutil.copytree(undisturbed.checkpoints[2], there)
+            (there / "mark").touch()
+
+    run = train(check(settings), tmp_path, another_finishes)
+    assert weights(run) == weights(undisturbed)
+    assert (there / "mark").exists()
 
 
 def test_what_is_done_stays_and_is_not_done_again(settings: FineTuning, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from transformers import TrainerState
 _LOG = "trainer_state.json"
 _STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt")
 _PROBE = 16  # MiB that a disk takes which is not full
-_WRITING = ".writing"  # holds the checkpoint that is being written
+_WRITING = ".writing-"  # begins the name of what holds a checkpoint that is being written
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -45,27 +46,39 @@ def _is_kept(path: Path) -> bool:
 def writing(output: Path) -> Iterator[Path]:
     """A folder to write a `checkpoint-<step>` in, which is moved to `output` once it is whole.
 
+    An attempt that was given up, its node being out of reach, may be at work yet: each writes in
+    a folder of its own, and what the other has finished is as good as ours.
+
     Raises:
         CheckpointNotWritten: the disk refuses; `output` is as it was.
     """
-    place = output / _WRITING
+    place = output / f"{_WRITING}{uuid.uuid4().hex}"
     try:
         clear(output)
         place.mkdir(parents=True)
         yield place
         for folder in place.iterdir():
             _to_disk(folder)
-            folder.rename(output / folder.name)
+            _move(folder, output / folder.name)
         _sync(output)
     except Exception as error:  # safetensors, tokenizers and torch each have their own
-        raise CheckpointNotWritten(_why(output, error)) from error
+        raise CheckpointNotWritten(_why(place, error)) from error
     finally:
         clear(output)
 
 
+def _move(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
 def clear(output: Path) -> None:
-    """Remove what a run that was killed was just writing."""
-    shutil.rmtree(output / _WRITING, ignore_errors=True)
+    """Remove what runs that were killed were just writing."""
+    for place in output.glob(f"{_WRITING}*"):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def resume_point(output: Path) -> Path | None:
@@ -115,13 +128,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _why(output: Path, error: Exception) -> str:
+def _why(place: Path, error: Exception) -> str:
     """The folder and the disk's message, which torch does not hand on."""
     reason = " ".join(str(error).split())[:200]
-    refusal = _refusal(output / _WRITING)
+    refusal = _refusal(place)
     if refusal is not None and refusal not in reason:
         reason += f" ({refusal})"
-    return f"a checkpoint cannot be written to {output}: {reason}"
+    return f"a checkpoint cannot be written to {place.parent}: {reason}"
 
 
 def _refusal(folder: Path) -> str | None:
