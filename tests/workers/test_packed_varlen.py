@@ -133,6 +133,18 @@ def test_a_split_of_many_blocks_is_near_one_of_a_single_block(bert: Inputs) -> N
     assert np.allclose(many[:, [0, 2]], one[:, [0, 2]], rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_nothing_leaves_the_device_before_the_answer(
+    inputs: EvaluatorInputs, precision: Literal["fp32", "tf32", "bf16"]
+) -> None:
+    # Tensors without values stand for those of a GPU: whatever would mix devices, formats or
+    # shapes fails, the kernel's own declaration among it; so does fetching the answer at last.
+    evaluator = PackedEvaluator(inputs, "meta", cuda_method(precision))
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as fetched:
+        evaluator.evaluate(0.5, -0.25)
+    assert fetched.traceback[-1].name == "_split_outcomes"
+
+
 # --- the method -----------------------------------------------------------------------------------
 
 
