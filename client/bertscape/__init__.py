@@ -33,6 +33,7 @@ from bertscape.spec import JobSpec, Limits, StudySpec, load_spec, load_study, pa
 from bertscape.study import StudyResults, TrainingRun, run_study
 from bertscape.surface import Attempt, Run, Surface
 from bertscape.surface_file import read_surface, write_surface
+from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 
 __version__ = _version()
 
@@ -51,8 +52,10 @@ __all__ = [
     "JobFailed",
     "JobSpec",
     "JobStatus",
+    "KeptCheckpoint",
     "LayerGroup",
     "Limits",
+    "LogEntry",
     "MissingExtra",
     "Problem",
     "ProblemType",
@@ -69,6 +72,7 @@ __all__ = [
     "Surface",
     "SurfaceFileError",
     "Tile",
+    "TrainingOutput",
     "TrainingRun",
     "TrajectoryFound",
     "__version__",

@@ -24,6 +24,7 @@ class JobStatus:
     eta_seconds: float | None = None  # until the last point, where it can be told
     workers: int = 0  # that evaluate it now
     stage: str | None = None  # while it is prepared, or trains: what is being done
+    steps: tuple[int, int] | None = None  # of the optimizer, while it trains: done, in all
     latest: LogEntry | None = None  # while it trains: the last of each number that was measured
     error: Problem | None = None  # why it failed
     self_checks: Sequence[Mapping[str, Any]] = ()
@@ -54,6 +55,7 @@ class JobStatus:
                 eta_seconds=_number(members.get("eta_seconds")),
                 workers=int(members.get("workers") or 0),
                 stage=_stage(members.get("progress")),
+                steps=_steps(members),
                 latest=_latest(members.get("progress")),
                 error=Problem.from_json(error) if error else None,
                 self_checks=tuple(members.get("self_checks") or ()),
@@ -67,6 +69,13 @@ class JobStatus:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _steps(members: Mapping[str, Any]) -> tuple[int, int] | None:
+    progress = members.get("progress")
+    if not progress or members["state"] != "running":
+        return None
+    return int(progress["done"]), int(progress["total"])
 
 
 def _latest(progress: Any) -> LogEntry | None:

@@ -18,19 +18,21 @@ class JobProgress:
             total=status.points_total or None,
             initial=status.points_done,
             desc=status.name or status.id,
-            unit="point",
+            unit="points",
             file=sys.stderr,
             disable=None if shown else True,  # None: only where it is no terminal
             dynamic_ncols=True,
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} points{postfix}",
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {unit}{postfix}",
         )
         self.show(status)
 
     def show(self, status: JobStatus) -> None:
         """Bring the bar up to date."""
-        if status.points_total:
-            self._bar.total = status.points_total
-        self._bar.n = status.points_done
+        if status.steps is not None:
+            (self._bar.n, self._bar.total), self._bar.unit = status.steps, "steps"
+        else:
+            self._bar.n, self._bar.unit = status.points_done, "points"
+            self._bar.total = status.points_total or self._bar.total
         self._bar.set_postfix_str(outlook(status), refresh=False)
         self._bar.refresh()
 

@@ -200,6 +200,53 @@ def test_show(service: Any, capsys: Any) -> None:
     assert err.startswith("bertscape: self-check FAILED at finetuned (α = 1, β = 0)")
 
 
+TRAINED = {
+    "id": "j2",
+    "kind": "finetune",
+    "points_total": 1,
+    "points_done": 1,
+    "output": {
+        "folder": "/outputs/j2",
+        "checkpoints": [
+            {"step": step, "path": f"/outputs/j2/checkpoint-{step}"} for step in (0, 5)
+        ],
+        "labels": ["no", "yes"],
+        "log": [{"step": 5, "epoch": 1.0, "loss": "NaN", "eval_loss": 0.5, "eval_error": 0.125}],
+    },
+}
+
+
+def test_what_a_training_left_behind_is_shown(service: Any, capsys: Any) -> None:
+    done = {**job_object(), **TRAINED}
+    service.answers = {
+        "GET /v1/jobs": {"jobs": [done, job_object("failed")], "next": None},
+        "GET /v1/jobs/j2": done,
+        "GET /v1/jobs/j2/events": [done],
+    }
+    output = "dev accuracy 0.8750, 2 checkpoints in /outputs/j2"
+    assert main(["jobs"]) == 0
+    head, trained, _ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "STATE", "POINTS", "KIND", "OUTPUT", "NAME"]
+    assert output in trained
+    assert main(["show", "j2"]) == 0
+    assert output in capsys.readouterr().out
+    assert main(["watch", "j2"]) == 0
+    assert capsys.readouterr().out == f"j2 completed: {output}\n"
+
+
+def test_the_numbers_of_a_training_are_shown_while_it_runs(service: Any, capsys: Any) -> None:
+    latest = {"step": 40, "epoch": 0.5, "loss": 0.4567, "eval_loss": 0.5, "eval_error": 0.25}
+    progress = {"stage": "fine-tuning", "done": 40, "total": 100, "latest": latest}
+    running = {**job_object("running", workers=1, eta_seconds=40.0), **TRAINED, "points_done": 0}
+    service.answers = {"GET /v1/jobs/j2": {**running, "output": None, "progress": progress}}
+    assert main(["show", "j2"]) == 0
+    shown = (
+        "running: fine-tuning 40/100, loss 0.457, dev accuracy 0.7500, dev loss 0.5, "
+        "about 40 s left"
+    )
+    assert shown in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["show", "watch", "cancel"])
 def test_a_job_that_does_not_exist_exits_2(service: Any, capsys: Any, command: str) -> None:
     assert main([command, "j9"]) == 2
