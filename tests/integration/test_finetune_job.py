@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,27 @@ def test_a_cancelled_training_stops_at_once_and_keeps_what_is_done(
     kept = sorted(path.name for path in output.glob("checkpoint-*"))
     assert kept[:2] == ["checkpoint-0", "checkpoint-200"]
     assert (output / "checkpoint-200" / "model.safetensors").is_file()
+
+
+def test_a_full_disk_fails_the_job_in_its_own_words(
+    small_inputs: SmallInputs, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "state" / "outputs"
+    outputs.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(outputs)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    service = LiveService(tmp_path / "state", small_inputs.folder, workers=1).start()
+    try:
+        job = service.client().submit(training(small_inputs))
+        with pytest.raises(JobFailed, match="the training failed 3 times") as caught:
+            finished(job)
+        assert str(outputs / job.id) in str(caught.value)
+        assert "No space left on device" in str(caught.value)
+        kept = sorted(path.name for path in (outputs / job.id).iterdir())
+        assert kept[:2] == ["checkpoint-0", "checkpoint-20"]
+        assert all((outputs / job.id / name / "model.safetensors").is_file() for name in kept)
+    finally:
+        service.stop()
+        subprocess.run(["umount", "--lazy", str(outputs)], check=True)
