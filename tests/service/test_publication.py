@@ -17,7 +17,6 @@ from bertscape_service.journal import Journal
 from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, RunFacts, TileRow
 from bertscape_service.publication import Publication
 from bertscape_service.state_directory import StateDirectory
-from bertscape_service.submission import check_submission
 from bertscape_workers.admission import admit
 
 
@@ -29,8 +28,8 @@ def journal(state: StateDirectory) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def publication(journal: Journal, state: StateDirectory, inputs: Any, settings: Any) -> Publication:
-    spec = check_submission(inputs.spec(), settings, None)  # 4 × 3 points
+def publication(journal: Journal, state: StateDirectory, inputs: Any) -> Publication:
+    spec = admit(parse_spec(inputs.spec()))  # 4 × 3 points
     journal.add_job(NewJob("a", spec, 5, "sha")).result()
     return Publication(journal, state.surfaces)
 
