@@ -126,9 +126,20 @@ def line_panel(
         if finish is not None:
             finish(axes)
         if len(series) > 1:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, handlelength=3)
+            _legend_below(axes, series)
 
     return Panel(name, title, f"{title}: {_in_words(series, labels)}", draw, (4.3, 3.4))
+
+
+def _legend_below(axes: Axes, series: Sequence[Series]) -> None:
+    """In the order of the series: matplotlib would put those with error bars last."""
+    handles, labels = axes.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    order = [one.label for one in series if one.label in shown]
+    axes.legend(
+        [shown[label] for label in order], order,
+        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, handlelength=3,
+    )  # fmt: skip
 
 
 def _logarithmic(series: Sequence[Series], label: str) -> bool:

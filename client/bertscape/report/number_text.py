@@ -5,8 +5,8 @@ import math
 from bertscape.readings import Estimate
 
 UNKNOWN = "not known"
-_MOST_DECIMALS = 6
-_SMALL = 1e-3  # numbers below this have a power of ten
+_MOST_DECIMALS = 12
+_SMALL, _LARGE = 1e-3, 1e7  # numbers outside these have a power of ten
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -23,7 +23,7 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
-    if abs(value) < _SMALL or exponent > 6:
+    if not _SMALL <= abs(value) < _LARGE:
         text = f"{value / 10.0**exponent:.{digits - 1}f}".replace("-", "−")
         return text + _ten_to(exponent)
     rounded = round(value, digits - 1 - exponent)
@@ -61,19 +61,19 @@ def with_interval(estimate: Estimate, scale: float = 1.0, at_least: bool = False
     if not math.isfinite(value + low) or math.isnan(high):
         return mark + number(value)
     ends = [value, low, high] if math.isfinite(high) else [value, low]
-    if max(ends) == min(ends):
-        return f"{mark}{number(value)} ({number(low)} to {number(high)})"
     factor, power = _power(*map(abs, ends))
-    places = decimals_of((max(ends) - min(ends)) * factor / (len(ends) - 1))
+    # An interval of no width, as of a region that fills the grid: as many digits as alone.
+    width = (max(ends) - min(ends)) or max(map(abs, ends)) / 10
+    places = decimals_of(width * factor / (len(ends) - 1))
     texts = [_fixed(end * factor, places) for end in ends]
     span = f"{texts[1]} to {texts[2]}" if len(ends) == 3 else f"{texts[1]} or more"
     return f"{mark}{texts[0]} ({span}){power}"
 
 
 def _power(*sizes: float) -> tuple[float, str]:
-    """What to multiply by where all are small, and the power of ten to write behind."""
+    """What to multiply by where all are small or one is huge, and the power of ten behind."""
     largest = max(sizes)
-    if largest == 0 or largest >= _SMALL:
+    if largest == 0 or _SMALL <= largest < _LARGE:
         return 1.0, ""
     exponent = math.floor(math.log10(largest))
     return 10.0**-exponent, _ten_to(exponent)

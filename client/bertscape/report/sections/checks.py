@@ -120,11 +120,13 @@ def _versions(found: Surface | Rollback) -> str:
 
 
 def _inputs(results: StudyResults) -> Iterator[Table]:
-    """Every checkpoint and split once, with its hash and the roles in which it was read."""
+    """Each checkpoint and split once, with its hash and the roles in which it was read."""
     checkpoints: dict[tuple[str, str], list[str]] = {}
     splits: dict[tuple[str, str, str], list[str]] = {}
     for key, found in landscapes(results):
         for role, one in found.findings.checkpoints.items():
+            if "[" in role:  # of a trajectory or of principal components: there are many
+                continue
             source = one.source if one.commit is None else f"{one.source} at {one.commit}"
             checkpoints.setdefault((source, one.sha256), []).append(f"{role} of {key}")
         for role, split in found.findings.splits.items():
@@ -135,8 +137,8 @@ def _inputs(results: StudyResults) -> Iterator[Table]:
             (Cell(source, "place"), Cell(sha256, "hash"), _few(roles))
             for (source, sha256), roles in checkpoints.items()
         )
-        head = ("Checkpoint", "sha256", "Read as")
-        yield Table("Checkpoints as they were read.", head, read, numeric=False)
+        caption = "Checkpoints as they were read; those of trajectories are in the JSON."
+        yield Table(caption, ("Checkpoint", "sha256", "Read as"), read, numeric=False)
     if splits:
         tokenized = tuple(
             (Cell(source, "place"), size, Cell(sha256, "hash"), _few(roles))

@@ -24,6 +24,7 @@ from bertscape.study.results import StudyResults
 from bertscape.surface import Surface
 
 _MOST_ROWS = 24  # of one trajectory's table
+_ON_THE_PLANE = 1e-6  # ‖δ1‖: what is nearer is off by no more than float32 is
 
 
 def widths_section(results: StudyResults) -> Section:
@@ -151,4 +152,5 @@ def _row(one: ShownCheckpoint) -> tuple[str | Cell, ...]:
 
     true = with_error(one.true.value, one.true.stderr)
     shown = cell(one.least_squares.value), cell(one.paper.value)
-    return f"{one.step:,}", true, *shown, number(one.residual, 2)
+    near = one.residual < _ON_THE_PLANE
+    return f"{one.step:,}", true, *shown, "on it" if near else number(one.residual, 2)
