@@ -14,8 +14,10 @@ from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from datasets.arrow_writer import ArrowWriter
 from tiny_inputs import Inputs
 
+from bertscape.spec import FinetuneSpec, parse_spec
 from bertscape.surface import Surface
 from bertscape_workers.local_run import run_job
+from bertscape_workers.training_job import train_here
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MAIN = """
@@ -119,3 +121,22 @@ def test_what_the_cache_lacks_is_named(bert: Inputs, home: Path, tmp_path: Path)
     assert first.startswith("bertscape: model.pretrained: 'tiny/none'")
     assert second.startswith("bertscape: data.train.dataset: 'tiny/none train'")
     assert not (tmp_path / "surface.h5").exists()
+
+
+def test_a_training_starts_from_an_id(bert: Inputs, home: Path, tmp_path: Path) -> None:
+    value = {
+        "kind": "finetune",
+        "model": {"pretrained": {"hub": "tiny/start"}},
+        "data": bert.data(),
+        "training": {"max_steps": 1},
+    }
+    statuses, shown = run(home, tmp_path / "out", value)
+    assert (statuses, shown) == (["0"], "")
+    local = parse_spec({**value, "model": {"pretrained": str(bert.pretrained)}})
+    assert isinstance(local, FinetuneSpec)
+    here = train_here(local, tmp_path / "local")
+    for path in here.checkpoints:
+        weights = Path(path.name) / "model.safetensors"
+        assert (tmp_path / "out" / weights).read_bytes() == (
+            path / "model.safetensors"
+        ).read_bytes()

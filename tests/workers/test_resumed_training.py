@@ -13,12 +13,15 @@ import torch
 from tiny_inputs import Inputs, make_inputs
 from transformers import AutoModelForSequenceClassification
 
-from bertscape.spec import Data, Split
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape.spec import Data, FinetuneSpec, Split, parse_spec
 from bertscape.spec.finetune import FINETUNE_NUMBERS
 from bertscape.training_output import LogEntry, TrainingOutput
 from bertscape_workers.fine_tuning import FineTuned, FineTuning, Start, check, train
 from bertscape_workers.fine_tuning_trainer import Stopped, log_entries, logging_steps, measure
+from bertscape_workers.memory import PROCESS, MemoryLimits
 from bertscape_workers.self_checks import expected_numbers
+from bertscape_workers.training_job import prepare_training
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,18 @@ def test_what_another_attempt_has_finished_meanwhile_stays(
     assert (there / "mark").exists()
 
 
+def test_a_start_that_changed_since_it_was_checked_is_refused(
+    settings: FineTuning, inputs: Inputs, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(inputs.pretrained, start)
+    checked = check(replace(settings, pretrained=str(start)))
+    config = start / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(InvalidInput, match=r"model\.pretrained: .*start' has changed since"):
+        train(checked, tmp_path / "run")
+
+
 def test_what_is_done_stays_and_is_not_done_again(settings: FineTuning, tmp_path: Path) -> None:
     interrupt(settings, tmp_path, 14)
     calls: list[tuple[str, int, int]] = []
@@ -197,6 +212,22 @@ def test_one_entry_a_step_and_nothing_that_was_not_measured() -> None:
     text = TrainingOutput("folder", (), ("a", "b"), (entry,)).to_json()
     assert text["log"][0]["loss"] == "NaN"
     assert math.isnan(TrainingOutput.from_json(text).log[0].loss or 0.0)
+
+
+def test_a_job_that_cannot_fit_is_refused_before_it_trains(inputs: Inputs) -> None:
+    value = {
+        "kind": "finetune",
+        "model": {"pretrained": str(inputs.pretrained)},
+        "data": inputs.data(),
+    }
+    spec = parse_spec(value)
+    assert isinstance(spec, FinetuneSpec)
+    prepared = prepare_training(spec, limits=MemoryLimits(1 << 40, 1 << 40))
+    assert prepared.findings.labels == ("0", "1", "2")
+    assert prepared.findings.splits["train"].examples == 37
+    with pytest.raises(InvalidInput) as caught:
+        prepare_training(spec, limits=MemoryLimits(PROCESS, 1 << 40))
+    assert caught.value.problem.type is ProblemType.DOES_NOT_FIT
 
 
 def test_losses_come_from_float64_logits() -> None:

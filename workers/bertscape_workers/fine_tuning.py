@@ -17,6 +17,7 @@ from transformers.trainer_utils import align_special_tokens
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.findings import CheckpointFound
+from bertscape.spec import Checkpoint, Hub
 from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
 from bertscape_workers.fine_tuning_trainer import (
@@ -304,9 +305,10 @@ def _trainer(
 ) -> FineTuningTrainer:
     """A Trainer at step 0 of the run, which is stored where the run begins."""
     settings = inputs.settings
-    _refuse_another(inputs)
-    model = _model(settings, inputs.files, inputs.labels)
-    tokenizer = load_tokenizer([inputs.tokenizer])
+    files = _here(settings.pretrained, inputs.files)
+    _refuse_another(inputs, files)
+    model = _model(settings, files, inputs.labels)
+    tokenizer = load_tokenizer([_here(settings.tokenizer or settings.pretrained, inputs.tokenizer)])
     # As the Trainer will: the configs of one run are equal.
     align_special_tokens(model, tokenizer)  # type: ignore[no-untyped-call]
     if begun and not trajectory(output):
@@ -322,13 +324,20 @@ def _trainer(
     )
 
 
-def _refuse_another(inputs: TrainingInputs) -> None:
-    found = inputs.files.found(weights=inputs.settings.start == Start.PRETRAINED)
+def _here(checkpoint: Checkpoint, found: CheckpointFiles) -> CheckpointFiles:
+    """The same files on this node: a hub id may have been downloaded to the cache of another."""
+    if not isinstance(checkpoint, Hub):
+        return found
+    return locate_tokenizer(Hub(hub=checkpoint.hub, revision=found.commit), found.key)
+
+
+def _refuse_another(inputs: TrainingInputs, files: CheckpointFiles) -> None:
+    found = files.found(weights=inputs.settings.start == Start.PRETRAINED)
     if found != inputs.pin:
         raise InvalidInput.of(
             ProblemType.INPUT_CHANGED,
-            inputs.files.key,
-            inputs.files.source,
+            files.key,
+            files.source,
             "the checkpoint as it was when the run was prepared",
             "has changed since",
         )

@@ -76,7 +76,10 @@ def quiet_arguments(output: Path, **settings: Any) -> TrainingArguments:
         "dataloader_pin_memory": torch.cuda.is_available(),
         "use_cpu": not torch.cuda.is_available(),
     }
-    return TrainingArguments(**{**quiet, **settings})
+    arguments = TrainingArguments(**{**quiet, **settings})
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # else each would take a whole batch, and a step be another
+    return arguments
 
 
 def silence(trainer: Trainer, stage: str, progress: Progress | None) -> None:
