@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bertscape.spec import Data
 
 STUDY_FILE, STUDY = "study.yaml", "study"
-_LAYERS = 3  # one for each third
+LAYERS = 3  # one for each third
 _MODEL = "runs/language-model"
 
 _TEMPLATE = """\
@@ -57,7 +57,7 @@ def run_demo_study(folder: Path, seed: int) -> Path:
     from bertscape_workers.generated_language import DEMO, pretrain, write_demo_data
 
     make_room(folder)
-    size = replace(DEMO, layers=_LAYERS)
+    size = replace(DEMO, layers=LAYERS)
     with closing(StageProgress()) as progress:
         data = write_demo_data(folder / "data", seed, size)
         pretrain(folder / _MODEL, data, seed, progress, size=size)

@@ -66,7 +66,12 @@ def test_bertscape_imports(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("command", "extra"),
-    [(("serve",), "service"), (("demo",), "all"), (("run", "x.yaml", "-o", "x.h5"), "workers")],
+    [
+        (("serve",), "service"),
+        (("demo",), "all"),
+        (("run", "x.yaml", "-o", "x.h5"), "workers"),
+        (("paper", "x.yaml"), "plot"),
+    ],
 )
 def test_a_command_without_its_extra_prints_the_install_command(
     environment: dict[str, str], command: tuple[str, ...], extra: str
