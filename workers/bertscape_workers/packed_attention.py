@@ -114,23 +114,19 @@ def _attention(heads: torch.Tensor) -> torch.Tensor:
         (e, A, L, D).
     """
     examples, length, _, count, size = heads.shape
-    keys = _filled(length)
-    # Batches of matrices must lie evenly in memory, so this copies, with room for the filler.
-    apart = torch.empty((3, examples, count, keys, size), dtype=heads.dtype, device=heads.device)
-    apart[:, :, :, :length].copy_(heads.permute(2, 0, 3, 1, 4))
-    if keys > length:
-        apart[1:, :, :, length:] = 0.0
-    query, key, value = apart.view(3, examples * count, keys, size)
-    scores = query.new_empty((examples * count, length, keys))
-    torch.baddbmm(
-        scores,
-        query[:, :length],
-        key.transpose(1, 2),
-        beta=0,
-        alpha=1 / math.sqrt(size),
-        out=scores,
-    )
-    if keys > length:
+    filled = _filled(length)
+    apart = heads.permute(2, 0, 3, 1, 4)  # (3, e, A, L, D)
+    # Batches of matrices must lie evenly in memory, so these are copies: of keys and values with
+    # room for the filler, of queries scaled on the way.
+    query = heads.new_empty((examples * count, length, size))
+    torch.mul(apart[0], 1 / math.sqrt(size), out=query.view(apart.shape[1:]))
+    others = heads.new_empty((2, examples, count, filled, size))
+    others[:, :, :, :length].copy_(apart[1:])
+    if filled > length:
+        others[:, :, :, length:] = 0.0
+    key, value = others.view(2, examples * count, filled, size)
+    scores = torch.bmm(query, key.transpose(1, 2))  # (e A, L, L filled up)
+    if filled > length:
         scores[:, :, length:] = -torch.inf
     weights = torch.softmax(scores, dim=-1)
     return torch.bmm(weights, value).view(examples, count, length, size)

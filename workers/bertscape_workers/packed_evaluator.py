@@ -27,6 +27,7 @@ from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape_workers.backbone import BackboneTensor, Vector
 from bertscape_workers.devices import pick_device
 from bertscape_workers.evaluator import EvaluatorInputs
+from bertscape_workers.freed_memory import keep_freed_memory
 from bertscape_workers.memory import KEPT_STATES
 from bertscape_workers.packed_architectures import Encoder, find_encoder
 from bertscape_workers.packed_forward import (
@@ -75,6 +76,8 @@ class PackedEvaluator:
         if encoder is None:
             raise ValueError(f"no packed forward pass for a {inputs.config.get('model_type')!r}")
         where = torch.device(device or pick_device())
+        if where.type == "cpu":
+            keep_freed_memory()
         method = method or method_for(where, inputs.precision)
         self._products = method.products
         words = used_words((inputs.train, inputs.eval))
