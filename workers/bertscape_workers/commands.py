@@ -13,7 +13,7 @@ from bertscape.command import DONE, Command
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.progress import StageProgress
 from bertscape.self_checks import summarize
-from bertscape.spec import Data, FinetuneSpec, Hub, load_spec, parse_spec
+from bertscape.spec import FinetuneSpec, Training, load_spec, parse_spec
 
 if TYPE_CHECKING:
     from bertscape.result import Result
@@ -61,7 +61,7 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> int:
     spec = load_spec(options.spec)
     if isinstance(spec, FinetuneSpec):
-        return _train(spec, options)
+        return _train(spec, options, "run")
     refuse_unwritable(options.output)
 
     from bertscape_workers.local_run import run_job
@@ -73,11 +73,11 @@ def _run(options: Namespace) -> int:
     return DONE
 
 
-def _train(spec: FinetuneSpec, options: Namespace) -> int:
+def _train(spec: FinetuneSpec, options: Namespace, command: str) -> int:
     from bertscape_workers.training_job import train_here
 
-    output = options.output.expanduser().absolute()
-    with _stages(f"bertscape run: interrupted; what is done lies in {output}") as stages:
+    output = options.output.expanduser()
+    with _stages(f"bertscape {command}: interrupted; what is done lies in {output}") as stages:
         result = train_here(spec, output, stages, threads=options.threads)
     _report_training(result, as_json=options.json)
     return DONE
@@ -192,34 +192,25 @@ def _add_training_arguments(parser: ArgumentParser) -> None:
 
 
 def _finetune(options: Namespace) -> int:
-    data = _data(options)  # before torch is imported: a wrong option is then told at once
+    spec = _finetune_spec(options)  # before torch is imported: a wrong option is told at once
+    return _train(spec, options, "finetune")
 
-    from bertscape_workers.fine_tuning import FineTuning, Precision, Schedule, Start, finetune
 
-    settings = FineTuning(
-        pretrained=_pretrained(options),
-        data=data,
-        tokenizer=_folder(options.tokenizer),
-        start=Start(options.start),
-        labels=None if options.labels is None else tuple(options.labels),
-        epochs=options.epochs,
-        max_steps=options.max_steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        warmup=options.warmup,
-        weight_decay=options.weight_decay,
-        schedule=Schedule(options.schedule),
-        seed=options.seed,
-        keep=options.keep,
-        precision=Precision(options.precision),
-        threads=options.threads,
-    )
-    with _stages(
-        f"bertscape finetune: interrupted; what is done lies in {options.output}"
-    ) as stages:
-        result = finetune(settings, options.output, stages)
-    _report_training(result, as_json=options.json)
-    return DONE
+def _finetune_spec(options: Namespace) -> FinetuneSpec:
+    """The job that the options describe, with a spec's own checks and messages."""
+    settings = {name: getattr(options, name) for name in Training.model_fields}
+    tokenizer = None if options.tokenizer is None else _path(options.tokenizer)
+    model = {"pretrained": _pretrained(options), "tokenizer": tokenizer}
+    value = {
+        "kind": "finetune",
+        "model": {key: one for key, one in model.items() if one is not None},
+        "data": _data(options),
+        "training": {key: one for key, one in settings.items() if one is not None},
+        "precision": options.precision,
+    }
+    spec = parse_spec(value)
+    assert isinstance(spec, FinetuneSpec)  # noqa: S101  of that kind
+    return spec
 
 
 def _report_training(result: "FineTuned", *, as_json: bool) -> None:
@@ -240,37 +231,35 @@ def _report_training(result: "FineTuned", *, as_json: bool) -> None:
         )
 
 
-def _pretrained(options: Namespace) -> str | Hub:
+def _pretrained(options: Namespace) -> str | dict[str, str]:
+    named = {"hub": options.hub, "revision": options.revision}
     if options.hub is not None:
-        return Hub(hub=options.hub, revision=options.revision)
+        return {key: one for key, one in named.items() if one is not None}
     if options.revision is not None:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, "--revision", options.revision, "it beside --hub only"
         )
-    return str(_folder(options.pretrained))
+    return _path(options.pretrained)
 
 
-def _folder(path: Path | None) -> str | None:
-    return None if path is None else str(path.expanduser().absolute())
+def _path(path: Path) -> str:
+    return str(path.expanduser().absolute())
 
 
-def _data(options: Namespace) -> Data:
-    value = {
+def _data(options: Namespace) -> dict[str, Any]:
+    return {
         "train": _split(options, options.train, options.train_examples),
         "eval": _split(options, options.eval, options.eval_examples),
         "text": options.text,
         "label": options.label,
         "max_length": options.max_length,
     }
-    # A spec's own checks, with its own messages; the model in it is never looked at.
-    model = {"pretrained": "-", "finetuned": "-"}
-    return parse_spec({"kind": "curve", "model": model, "data": value}).data
 
 
 def _split(options: Namespace, where: str, examples: int | None) -> dict[str, Any]:
     sample = {} if examples is None else {"examples": examples, "seed": options.sample_seed}
     if options.dataset is None:
-        return {"path": str(Path(where).expanduser().absolute()), **sample}
+        return {"path": _path(Path(where)), **sample}
     source = {
         "dataset": options.dataset,
         "config": options.config,

@@ -101,7 +101,11 @@ def _found(data: Data, name: str, split: TokenizedSplit) -> SplitFound:
 
 
 def train_here(
-    spec: FinetuneSpec, output: Path, progress: ProgressCall | None = None, *, threads: int = 1
+    spec: FinetuneSpec,
+    output: Path,
+    progress: ProgressCall | None = None,
+    *,
+    threads: int | None = 1,
 ) -> FineTuned:
     """Prepare and run a job in this process, without a service.
 
@@ -109,14 +113,15 @@ def train_here(
         spec: with absolute paths; bound by no root.
         output: the folder for its checkpoints, which holds none yet.
         progress: told of each stage.
-        threads: CPU threads; more of them change the last bits.
+        threads: CPU threads, None as many as torch chooses; more of them change the last bits.
 
     Raises:
         InvalidInput: the spec asks for too much, or its inputs are wrong.
         CheckpointNotWritten: the disk refuses a checkpoint.
     """
     refuse_existing_trajectory(output)
-    prepared = prepare_training(admit(spec, Limits()), threads=threads, progress=progress)
+    count = threads or torch.get_num_threads()
+    prepared = prepare_training(admit(spec, Limits()), threads=count, progress=progress)
     return train(prepared.inputs, output, progress)
 
 
