@@ -5,6 +5,7 @@ D = H / A.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -13,12 +14,18 @@ from torch.nn.attention.varlen import varlen_attn
 
 from bertscape_workers.packed_split import Block
 
-# Queries (Tq, A, D), keys and values (T, A, D); where each example's queries begin and end, and
-# where its keys do, (n + 1,) int32 both; the most queries and the most keys that an example has.
-# To (Tq, A, D).
-Attend = Callable[
-    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, int], torch.Tensor
-]
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Where each of n examples has its rows, end to end."""
+
+    bounds: torch.Tensor  # (n + 1,) int32: the first row of each, and how many rows there are
+    longest: int  # the most rows that one has
+
+
+# Queries (Tq, A, D), keys and values (T, A, D), whose queries and whose keys these are; to
+# (Tq, A, D).
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Spans, Spans], torch.Tensor]
 
 # The kernel's limits, beside its formats float16 and bfloat16.
 _HEAD_MULTIPLE, _LARGEST_HEAD = 8, 256
@@ -31,19 +38,15 @@ def fits(width: int, heads: int) -> bool:
 
 
 def flash(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    queries_of: torch.Tensor,
-    keys_of: torch.Tensor,
-    most_queries: int,
-    most_keys: int,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, queries: Spans, keys: Spans
 ) -> torch.Tensor:
     """softmax(q kᵀ / √D) v within each example, by torch's kernel, which keeps scores in float32.
 
     Arguments and result are those of `Attend`, on a GPU, in float16 or bfloat16.
     """
-    mixed = varlen_attn(query, key, value, queries_of, keys_of, most_queries, most_keys)
+    mixed = varlen_attn(
+        query, key, value, queries.bounds, keys.bounds, queries.longest, keys.longest
+    )
     return cast(torch.Tensor, mixed)  # a pair only where more than that is asked for
 
 
@@ -62,8 +65,8 @@ class VarlenAttention:
     def mix(self, projected: torch.Tensor, block: Block) -> torch.Tensor:
         """As `Attention.mix`."""
         query, key, value = self._apart(projected, block.tokens, 3)
-        longest = _longest(block)
-        mixed = self._attend(query, key, value, block.bounds, block.bounds, longest, longest)
+        spans = _spans(block)
+        mixed = self._attend(query, key, value, spans, spans)
         return _filled(mixed, len(projected))
 
     def mix_first(
@@ -73,8 +76,8 @@ class VarlenAttention:
         examples = len(block.examples)
         (query,) = self._apart(queries, examples, 1)
         key, value = self._apart(projected, block.tokens, 2)
-        one_each = torch.arange(examples + 1, dtype=torch.int32, device=queries.device)
-        mixed = self._attend(query, key, value, one_each, block.bounds, 1, _longest(block))
+        places = torch.arange(examples + 1, dtype=torch.int32, device=queries.device)
+        mixed = self._attend(query, key, value, Spans(places, 1), _spans(block))
         return _filled(mixed, len(queries))
 
     def _apart(self, rows: torch.Tensor, count: int, parts: int) -> tuple[torch.Tensor, ...]:
@@ -82,8 +85,8 @@ class VarlenAttention:
         return rows[:count].view(count, parts, self._heads, -1).unbind(dim=1)
 
 
-def _longest(block: Block) -> int:
-    return max(group.length for group in block.groups)
+def _spans(block: Block) -> Spans:
+    return Spans(block.bounds, max(group.length for group in block.groups))
 
 
 def _filled(mixed: torch.Tensor, rows: int) -> torch.Tensor:
