@@ -106,6 +106,26 @@ def test_a_study_goes_on_after_every_end_and_does_nothing_twice(study: Path) -> 
     assert jobs == len(steps)
 
 
+def test_a_task_that_fails_leaves_the_other_whole(study: Path) -> None:
+    spec = json.loads(study.read_text())
+    first, second = spec["tasks"].values()
+    first["toward"] = {"random": {"seed": 0}}  # and not toward what fails
+    lines = Path(second["data"]["eval"]["path"]).read_text().splitlines()
+    (study.parent / "eval.tsv").write_text("\n".join([*lines, "words\t7"]) + "\n")
+    second["data"]["eval"]["path"] = "eval.tsv"
+    parts = {"longer": {"tasks": []}, "layers": {"tasks": []}, "surface": {"x": [0, 1, 2]}}
+    study.write_text(json.dumps({**spec, **parts}))
+
+    process = start(study)
+    out, said = process.communicate(timeout=600)
+    assert (process.returncode, out) == (1, "")
+    assert said.startswith("bertscape: finetune/second/pretrained: job ")
+    results = StudyResults.load(folder(study))
+    assert {key.split("/")[1] for key in results.missing} == {"second"}
+    assert set(results.surfaces) == {("first", "pretrained"), ("first", "scratch")}
+    assert (folder(study) / "report.html").exists()
+
+
 def test_a_path_that_is_not_there_is_told_before_anything_starts(study: Path) -> None:
     spec = yaml.safe_load(study.read_text())
     spec["tasks"]["second"]["data"]["eval"]["path"] = "nowhere.tsv"

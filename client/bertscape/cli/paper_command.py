@@ -11,14 +11,16 @@ from bertscape.client import Client
 from bertscape.command import DONE, Command
 from bertscape.errors import BertscapeError, InvalidInput, ProblemType
 from bertscape.local_service import require_service
+from bertscape.retries import Retries
 from bertscape.spec.study import StudySpec
 from bertscape.spec.study_reading import load_study
 from bertscape.study.folder import REPORT
-from bertscape.study.own_service import PATIENCE, own_service
+from bertscape.study.own_service import own_service
 from bertscape.study.results import StudyResults
 from bertscape.study.running import run_study
 
 _NAME = "paper"
+_PATIENCE = Retries(tries=10**6, seconds=300.0)  # as long as the restart of a service takes
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -83,7 +85,7 @@ def _client(study: StudySpec, folder: Path, url: str | None, token: str | None) 
         with own_service(study, folder) as client:
             yield client
     else:
-        with Client(url, token, retries=PATIENCE) as client:
+        with Client(url, token, retries=_PATIENCE) as client:
             yield client
 
 

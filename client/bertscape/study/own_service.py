@@ -12,7 +12,7 @@ from bertscape.spec.study import StudySpec
 from bertscape.spec.study_reading import with_paths
 
 STATE, LOG = "service", "service.log"  # in the study's folder
-PATIENCE = Retries(tries=10**6, seconds=300.0)  # as long as the restart of a service takes
+_PATIENCE = Retries(tries=10**6, seconds=60.0)  # with a busy machine; nobody restarts this one
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def own_service(study: StudySpec, folder: Path) -> Iterator[Client]:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         local_service(folder / STATE, roots, folder / LOG) as service,
-        Client(service.url, service.token, retries=PATIENCE) as client,
+        Client(service.url, service.token, retries=_PATIENCE) as client,
     ):
         yield client
 
