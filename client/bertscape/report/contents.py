@@ -59,7 +59,7 @@ def _lead(results: StudyResults) -> Iterator[Block]:
         failed = [f"{key} failed: {why}" for key, why in results.failed.items()]
         reasons = f" {'; '.join(failed)}." if failed else ""
         yield Text(
-            f"This study is not whole: {len(results.missing)} of {steps} steps are missing, and "
-            f"said so where they belong.{reasons} Missing: {', '.join(results.missing)}.",
+            f"This study is not whole: {len(results.missing)} of {steps} steps are missing, which "
+            f"is said where they belong.{reasons} Missing: {', '.join(results.missing)}.",
             "missing",
         )

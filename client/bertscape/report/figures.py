@@ -14,6 +14,8 @@ from bertscape.plot_words import CHECKPOINTS, value_name, x_label, y_label
 from bertscape.readings.estimate import NORMAL_95
 from bertscape.report.blocks import Panel
 from bertscape.report.theme import GRID, INK, LINES, MARKERS, MUTED, SERIES, WARNING
+from bertscape.report.words import start_words
+from bertscape.study.results import SCRATCH
 from bertscape.surface import Surface
 
 _WHOLE = ("optimizer step", "epochs")  # what is counted in whole numbers
@@ -28,6 +30,12 @@ class Series:
     x: NDArray[np.float64]  # (n,)
     y: NDArray[np.float64]  # (n,)
     stderr: NDArray[np.float64] | None = None  # (n,)
+    look: int = 0  # which colour, dash and marker
+
+
+def look_of(start: str) -> int:
+    """The same for one start in every picture."""
+    return int(start == SCRATCH)
 
 
 def map_panel(name: str, title: str, surface: Surface, value: str, scale: ColorScale) -> Panel:
@@ -66,10 +74,10 @@ def _extremes(surface: Surface, value: str) -> str:
 
 
 def curve_panel(name: str, title: str, curves: Mapping[str, Surface], value: str) -> Panel:
-    """One value along δ1, a line for each curve on shared axes, bands of the 95 % intervals."""
+    """One value along δ1, a line for each start on shared axes, bands of the 95 % intervals."""
     lines = [
-        Series(label, one.alpha, one[value], one[f"{value}_stderr"])
-        for label, one in curves.items()
+        Series(start_words(start), one.alpha, one[value], one[f"{value}_stderr"], look_of(start))
+        for start, one in curves.items()
     ]
 
     def finish(axes: Axes) -> None:
@@ -86,8 +94,8 @@ def _mark_place(axes: Axes, place: float, label: str) -> None:
     if low <= place <= high:
         axes.axvline(place, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
         axes.annotate(
-            label, (place, 0), xycoords=("data", "axes fraction"), xytext=(3, 4),
-            textcoords="offset points", color=MUTED,
+            label, (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+            textcoords="offset points", ha="center", color=MUTED,
         )  # fmt: skip
 
 
@@ -104,7 +112,7 @@ def line_panel(
     Args:
         name: of the panel's file.
         title: above it.
-        series: at most as many as there are colours are told apart.
+        series: those of one look cannot be told apart.
         labels: of the x and the y axis, with units.
         finish: draws on top, once the limits stand.
         bars: 95 % intervals as bars instead of bands.
@@ -115,8 +123,8 @@ def line_panel(
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("")
-        for index, one in enumerate(series):
-            _draw_line(axes, one, index % len(SERIES), bars)
+        for one in series:
+            _draw_line(axes, one, one.look % len(SERIES), bars)
         axes.set(xlabel=labels[0], ylabel=labels[1])
         if labels[0] in _WHOLE:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -125,8 +133,7 @@ def line_panel(
         axes.spines[["top", "right"]].set_visible(False)
         if finish is not None:
             finish(axes)
-        if len(series) > 1:
-            _legend_below(axes, series)
+        _legend_below(axes, series)
 
     return Panel(name, title, f"{title}: {_in_words(series, labels)}", draw, (4.3, 3.4))
 

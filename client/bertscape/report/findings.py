@@ -1,6 +1,6 @@
 """The paper's findings, each judged for each task of a study."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bertscape.report.verdicts import (
@@ -59,7 +59,7 @@ def _optimum(compare: Callable[..., Judgement]) -> Judge:
             both = [found.get((task, start)) for start in (PRETRAINED, SCRATCH)]
             if None not in both:
                 return compare(*both)
-        return _not_measured(f"surface/{task}/{start}" for start in (PRETRAINED, SCRATCH))
+        return _not_measured("surface", task, results.surfaces)
 
     return judged
 
@@ -68,7 +68,7 @@ def _of_both_runs(compare: Callable[[TrainingRun, TrainingRun], Judgement]) -> J
     def judged(results: StudyResults, task: str) -> Judgement:
         here, there = results.runs.get((task, PRETRAINED)), results.runs.get((task, SCRATCH))
         if here is None or there is None:
-            return _not_measured(f"finetune/{task}/{start}" for start in (PRETRAINED, SCRATCH))
+            return _not_measured("finetune", task, results.runs)
         return compare(here, there)
 
     return judged
@@ -98,14 +98,14 @@ def longer_runs(results: StudyResults, task: str) -> Iterator[tuple[float, Train
 def _agree(results: StudyResults, task: str) -> Judgement:
     surface = results.surfaces.get((task, PRETRAINED))
     if surface is None:
-        return _not_measured([f"surface/{task}/{PRETRAINED}"])
+        return undecided(f"not measured: needs surface/{task}/{PRETRAINED}")
     return surfaces_agree(surface)
 
 
 def _rolled_back(results: StudyResults, task: str) -> Judgement:
     rollback = results.rollbacks.get(task)
     if rollback is None:
-        return _not_measured([f"rollback/{task}"])
+        return undecided(f"not measured: needs rollback/{task}")
     return lower_layers_cost_less(rollback)
 
 
@@ -114,8 +114,11 @@ def _layers(results: StudyResults, task: str) -> Judgement:
     return lower_layers_flatter(groups)
 
 
-def _not_measured(keys: Iterator[str] | list[str]) -> Judgement:
-    return undecided(f"not measured: needs {' and '.join(keys)}")
+def _not_measured(part: str, task: str, found: Mapping[tuple[str, str], object]) -> Judgement:
+    absent = (
+        f"{part}/{task}/{start}" for start in (PRETRAINED, SCRATCH) if (task, start) not in found
+    )
+    return undecided(f"not measured: needs {' and '.join(absent)}")
 
 
 _JUDGES: dict[str, Judge] = {

@@ -20,6 +20,7 @@ from bertscape.report.blocks import (
 
 DrawPanel = Callable[[str, Panel], str]  # (name of the picture, panel) to an <svg> element
 
+_SHORT = 14  # rows of a table that stays on one page
 _LONG = 20  # characters of a row's name that may break into lines
 _PAPER = "https://arxiv.org/abs/1908.05620"
 
@@ -113,9 +114,10 @@ def _table(table: Table) -> str:
     kind = "numbers" if table.numeric else "words"
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
     rows = "\n".join(f"<tr>{''.join(_cells(table.head, row))}</tr>" for row in table.rows)
+    place = "table short" if len(table.rows) <= _SHORT else "table"
     # A caption element would be as narrow as the table.
     return (
-        f'<figure class="table"><figcaption>{escape(table.caption)}</figcaption>'
+        f'<figure class="{place}"><figcaption>{escape(table.caption)}</figcaption>'
         f'<div class="scroll" tabindex="0"><table class="{kind}">\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></figure>"
     )

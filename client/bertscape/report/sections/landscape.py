@@ -46,7 +46,7 @@ def curves_section(results: StudyResults) -> Section:
     """Training loss along δ1."""
     panels = []
     for task in results.spec.tasks:
-        curves = {start_words(s): one for s, one in of_task(results.curves, task).items()}
+        curves = of_task(results.curves, task)
         if curves:
             panels.append(curve_panel(slug(task), task, curves, "train_loss"))
     caption = (

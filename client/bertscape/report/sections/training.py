@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertscape.readings import overfitting
 from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
-from bertscape.report.figures import Series, line_panel
+from bertscape.report.figures import Series, line_panel, look_of
 from bertscape.report.findings import longer_runs
 from bertscape.report.number_text import number, with_error, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
 from bertscape.report.study_parts import gaps, of_task
-from bertscape.report.words import slug, start_words
+from bertscape.report.words import LONGER, slug, start_words
 from bertscape.study.results import StudyResults, TrainingRun
 from bertscape.training_output import LogEntry
 
@@ -33,7 +34,6 @@ def optimization_section(results: StudyResults) -> Section:
 
 
 def _optimization(task: str, runs: Mapping[str, TrainingRun]) -> Picture:
-    named = {start_words(start): run for start, run in runs.items()}
     caption = (
         f"Task {task}. Training loss as the optimizer met it, each point the mean since the one "
         "before; and loss and error on the evaluation split at the checkpoints that were kept, "
@@ -42,10 +42,10 @@ def _optimization(task: str, runs: Mapping[str, TrainingRun]) -> Picture:
     panels = (
         line_panel(
             "training-loss", f"{task}, training loss",
-            [_series(name, run.output.log, "loss") for name, run in named.items()],
+            _series(runs, "loss"),
             ("optimizer step", "training loss (nat)"),
         ),
-        *_evaluated(task, named, "step", "optimizer step"),
+        *_evaluated(task, runs, "step", "optimizer step"),
     )  # fmt: skip
     return Picture(
         f"optimization-{slug(task)}", caption, panels, "training loss curves of the optimization"
@@ -57,26 +57,34 @@ def _evaluated(task: str, runs: Mapping[str, TrainingRun], x: str, label: str) -
         ("eval_loss", "evaluation loss (nat)"),
         ("eval_error", "evaluation error (1 − accuracy)"),
     ):
-        series = [_series(words, run.output.log, value, x) for words, run in runs.items()]
+        series = _series(runs, value, x)
         title = f"{task}, {name.partition(' (')[0]}"
         yield line_panel(slug(value), title, series, (label, name), bars=True)
 
 
-def _series(label: str, log: tuple[LogEntry, ...], value: str, x: str = "step") -> Series:
+def _series(runs: Mapping[str, TrainingRun], value: str, x: str = "step") -> list[Series]:
+    """A line for each run: by its start, or in order where all are of longer trainings."""
+    longer = all(start.startswith(LONGER) for start in runs)
+    return [
+        _line(start, run.output.log, value, x, place if longer else look_of(start))
+        for place, (start, run) in enumerate(runs.items())
+    ]
+
+
+def _line(start: str, log: tuple[LogEntry, ...], value: str, x: str, look: int) -> Series:
     entries = [entry for entry in log if getattr(entry, value) is not None]
 
-    def column(name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def column(name: str) -> NDArray[np.float64]:
         found = (getattr(entry, name, None) for entry in entries)
         return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
 
     stderr = None if value == "loss" else column(f"{value}_stderr")
-    return Series(label, column(x), column(value), stderr)
+    return Series(start_words(start), column(x), column(value), stderr, look)
 
 
 def _equal_steps(task: str, runs: Mapping[str, TrainingRun]) -> Iterator[Table]:
     """Training losses at the same steps, where there is more than one run."""
-    series = {start_words(s): _series(s, run.output.log, "loss") for s, run in runs.items()}
-    lines = {name: one for name, one in series.items() if np.isfinite(one.y).any()}
+    lines = {one.label: one for one in _series(runs, "loss") if np.isfinite(one.y).any()}
     if len(lines) < 2:
         return
     last = min(float(one.x[-1]) for one in lines.values())
@@ -120,16 +128,14 @@ def longer_section(results: StudyResults) -> Section:
 
 
 def _along(results: StudyResults, task: str) -> Iterator[Block]:
-    named = {
-        start_words(start): run for start, run in of_task(results.runs, task, longer=True).items()
-    }
-    if not named:
+    runs = of_task(results.runs, task, longer=True)
+    if not runs:
         return
     caption = (
         f"Evaluation split along the trainings of {task}, at the checkpoints that were kept, with "
         "95 % intervals."
     )
-    panels = tuple(_evaluated(task, named, "epoch", "epochs"))
+    panels = tuple(_evaluated(task, runs, "epoch", "epochs"))
     yield Picture(f"longer-evaluation-{slug(task)}", caption, panels)
     rows = []
     for epochs, run in longer_runs(results, task):

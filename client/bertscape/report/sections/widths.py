@@ -119,8 +119,8 @@ def _panel(task: str, start: str, found: Sequence[ShownCheckpoint]) -> Panel:
     paper = np.array([one.paper.value for one in found])
     series = [
         Series("true", steps, true, stderr),
-        Series("shown, nearest place", steps, nearest),
-        Series("shown, paper's projection", steps, paper),
+        Series("shown, nearest place", steps, nearest, look=1),
+        Series("shown, paper's projection", steps, paper, look=2),
     ]
     title = f"{task}, {start_words(start)}"
     return line_panel(
