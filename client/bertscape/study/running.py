@@ -6,7 +6,7 @@ that its result depends on, so that equal steps find the jobs that they had, don
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bertscape.errors import (
     ServiceError,
 )
 from bertscape.job import Job
-from bertscape.job_status import COMPLETED, JobStatus
+from bertscape.job_status import COMPLETED, FINAL_STATES, JobStatus
 from bertscape.spec.finetune import FINETUNE_NUMBERS, FinetuneSpec
 from bertscape.spec.study import StudySpec
 from bertscape.spec.study_reading import load_study
@@ -42,6 +42,7 @@ from bertscape.training_output import TrainingOutput
 
 REFUSED, BLOCKED, WAITING = "refused", "blocked", "waiting"  # states that no job has
 _FAILED = ("failed", "cancelled")
+_NOTHING_TO_CANCEL = (ProblemType.JOB_NOT_FOUND, ProblemType.JOB_NOT_ACTIVE)
 _PAUSE = 1.0  # seconds between two looks at the jobs
 # The service is in trouble, or does not know us: no fault of one step.
 _NO_ANSWER = frozenset({401, 404, 405, 421, 429})
@@ -90,8 +91,10 @@ class _Run:
         self._jobs: dict[str, Job] = {}  # by key
         self._errors: dict[str, BertscapeError] = {}  # by key, of failed and refused steps
         self._outlook = Outlook()
+        earlier = _earlier_steps(folder)
+        self._cancel_superseded(earlier)
         (folder / RESULTS).mkdir(parents=True, exist_ok=True)
-        self._record = _carried_over(study, self._identities, folder)
+        self._record = _carried_over(study, self._identities, earlier)
         self._record.write(folder)
 
     def until_done(self, bar: StudyProgress, sleep: Callable[[float], None]) -> None:
@@ -128,6 +131,17 @@ class _Run:
             detail = f"{len(errors)} steps failed; the first: {errors[0]}"
             problems = tuple(error.problem for error in errors)
             raise JobFailed(Problem(ProblemType.JOB_NOT_ACTIVE, detail, errors=problems))
+
+    def _cancel_superseded(self, earlier: Mapping[str, StepRecord]) -> None:
+        """Stop what an earlier call began and this study does not want: it would run first."""
+        for key, step in earlier.items():
+            unwanted = step.identity != self._identities.get(key)
+            if unwanted and step.job is not None and step.state not in FINAL_STATES:
+                try:
+                    self._client.job(step.job).cancel()
+                except ServiceError as error:  # done by now, or of another service
+                    if error.problem.type not in _NOTHING_TO_CANCEL:
+                        raise
 
     # --- submitting -----------------------------------------------------------------------------
 
@@ -244,12 +258,18 @@ def _identities(steps: Iterable[Step]) -> dict[str, str]:
     return identities
 
 
-def _carried_over(study: StudySpec, identities: dict[str, str], folder: Path) -> StudyRecord:
-    """A new record, with the results of an earlier call that are still those of its steps."""
+def _earlier_steps(folder: Path) -> Mapping[str, StepRecord]:
+    """How the steps stood when an earlier call ended."""
     try:
-        earlier = StudyRecord.read(folder).steps
+        return StudyRecord.read(folder).steps
     except InvalidInput:
-        earlier = {}
+        return {}
+
+
+def _carried_over(
+    study: StudySpec, identities: Mapping[str, str], earlier: Mapping[str, StepRecord]
+) -> StudyRecord:
+    """A new record, with the results of an earlier call that are still those of its steps."""
     steps = {}
     for key, identity in identities.items():
         known = earlier.get(key, StepRecord())

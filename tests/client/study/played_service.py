@@ -39,9 +39,13 @@ class PlayedService:
                 raise httpx2.ConnectError("refused")
             self.stops_after -= 1
         path = request.url.path
-        if request.method == "POST":
+        if path == "/v1/jobs":
             return self._submit(request)
-        job_id = path.split("/")[3]
+        job_id = path.split("/")[3].partition(":")[0]
+        if job_id not in self.jobs:
+            return _problem(Problem(ProblemType.JOB_NOT_FOUND, "no such job"))
+        if path.endswith(":cancel"):
+            return self._cancel(job_id)
         if path.endswith("/surface"):
             self.downloads.append(job_id)
             return httpx2.Response(200, content=self.content(self.jobs[job_id]["spec"]))
@@ -53,15 +57,24 @@ class PlayedService:
             problem = Problem(ProblemType.INVALID_DATA, f"{spec['name']}: no such column")
             return _problem(problem)
         if key not in self.keys:
-            self.keys[key] = f"job-{len(self.jobs) + 1}"
+            self.keys[key] = f"job-{len(self.keys) + 1}"
             self.jobs[self.keys[key]] = _new_job(self.keys[key], spec)
         job = self.jobs[self.keys[key]]
         if job["spec"] != spec:
             return _problem(Problem(ProblemType.IDEMPOTENCY_CONFLICT, "another body"))
         return httpx2.Response(202, json=job)
 
+    def _cancel(self, job_id: str) -> httpx2.Response:
+        job = self.jobs[job_id]
+        if job["state"] == "completed":
+            return _problem(Problem(ProblemType.JOB_NOT_ACTIVE, "it has ended"))
+        job["state"] = "cancelled"
+        return httpx2.Response(200, json=job)
+
     def _look(self, job_id: str) -> dict[str, Any]:
         job = self.jobs[job_id]
+        if job["state"] == "cancelled":
+            return job
         self.looks[job_id] += 1
         if self.looks[job_id] < LOOKS:
             job["state"] = "running"

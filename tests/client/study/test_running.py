@@ -123,6 +123,24 @@ def test_only_what_a_change_reaches_is_done_again(run: Any, service: PlayedServi
     ]
 
 
+def test_what_a_change_makes_useless_is_stopped(
+    run: Any, service: PlayedService, tmp_path: Path
+) -> None:
+    service.stops_after = 50  # most jobs are under way then, and one is not known to the service
+    with pytest.raises(ServiceUnreachable):
+        run()
+    service.stops_after = None
+    begun = {key: step for key, step in record(tmp_path).items() if "job" in step}
+    gone = next(key for key, step in begun.items() if step["state"] == "queued")
+    del service.jobs[begun[gone]["job"]]
+    run(evaluate={"train": 8})
+    ends = {key: service.jobs[step["job"]]["state"] for key, step in begun.items() if key != gone}
+    useless = {key for key in ends if not key.startswith(("start", "finetune"))}
+    assert "cancelled" in {ends[key] for key in useless}
+    assert {ends[key] for key in useless} <= {"cancelled", "completed"}  # as far as they were
+    assert {ends[key] for key in ends.keys() - useless} == {"completed"}
+
+
 def test_another_content_of_a_data_file_is_another_job(
     run: Any, service: PlayedService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
