@@ -69,8 +69,11 @@ Clock = Callable[[], float]
 # --- the model, its plane and its data ------------------------------------------------------------
 
 
-def make_inputs(shape: str, data: str, glue: Path) -> EvaluatorInputs:
-    """A model on a plane of small random directions, and both splits."""
+def make_inputs(
+    shape: str, data: str, glue: Path, all_examples: bool | None = None
+) -> EvaluatorInputs:
+    """A model on a plane of small random directions, and both splits; few of base and large."""
+    all_examples = shape == "minilm" if all_examples is None else all_examples
     tokenizer = AutoTokenizer.from_pretrained(MINILM)
     config = _config(shape)
     torch.manual_seed(0)
@@ -87,7 +90,7 @@ def make_inputs(shape: str, data: str, glue: Path) -> EvaluatorInputs:
             step = 0.02 * float(values.std()) * generator.standard_normal(tensor.shape)
             tensor.view(direction)[...] = step
     head = {name: value.numpy() for name, value in state.items() if name.startswith("classifier")}
-    few = None if shape == "minilm" else FEW
+    few = None if all_examples else FEW
     train, evaluation = _splits(data, glue, tokenizer, config, few)
     return EvaluatorInputs(config.to_dict(), layout, origin, x, y, head, train, evaluation)
 
@@ -149,14 +152,18 @@ def _splits(
 class PlainLoop:
     """The plain Hugging Face model over batches of 32 in the file's order."""
 
-    def __init__(self, inputs: EvaluatorInputs, padded_to: int | None) -> None:
+    def __init__(self, inputs: EvaluatorInputs, padded_to: int | None, device: str = "cpu") -> None:
+        assert inputs.x is not None
         assert inputs.y is not None
-        self._vectors = [torch.from_numpy(one) for one in (inputs.origin, inputs.x, inputs.y)]
-        self._flat = torch.zeros(inputs.layout.size)
-        self._model = build_model(inputs.config)
+        vectors = (inputs.origin, inputs.x, inputs.y)
+        self._vectors = [torch.from_numpy(one).to(device) for one in vectors]
+        self._flat = torch.zeros(inputs.layout.size, device=device)
+        model: torch.nn.Module = build_model(inputs.config)
+        self._model = model.to(device)
         attach(self._model, inputs.layout, self._flat, inputs.head)
         self._splits = [
-            list(padded_batches(split, padded_to)) for split in (inputs.train, inputs.eval)
+            [(_on(batch, device), labels.to(device)) for batch, labels in batches]
+            for batches in (padded_batches(one, padded_to) for one in (inputs.train, inputs.eval))
         ]
 
     def evaluate(self, alpha: float, beta: float) -> list[float]:
@@ -193,6 +200,10 @@ def padded_batches(
                 types[row, :length] = torch.from_numpy(split.token_types[end - length : end])
         batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
         yield batch, torch.from_numpy(split.labels[first : first + BATCH])
+
+
+def _on(batch: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
+    return {name: values.to(device) for name, values in batch.items()}
 
 
 def weight_shapes(config: dict[str, Any]) -> list[tuple[int, int]]:
