@@ -27,11 +27,11 @@ _SERIES = (
     _Series("evaluation split", "eval", "#0072B2", "o", -0.12),
     _Series("training split", "train", "#E69F00", "s", 0.12),
 )
-_PANELS = (
-    # what, factor, label; an error that falls is an accuracy that rises
-    ("error_change", -100.0, "change of accuracy (percentage points)"),
-    ("loss_change", 1.0, "change of loss (nat)"),
-)
+CHANGES = {
+    # Factor and label; an error that falls is an accuracy that rises.
+    "error_change": (-100.0, "change of accuracy (percentage points)"),
+    "loss_change": (1.0, "change of loss (nat)"),
+}
 
 
 def plot_rollback(rollback: Rollback) -> Figure:
@@ -41,24 +41,41 @@ def plot_rollback(rollback: Rollback) -> Figure:
     that was not evaluated, or whose change is not finite, has a cross at the left edge.
     """
     groups = rollback.groups[1:]
-    size = (_PANEL[0] * len(_PANELS), _PANEL[1] + _ROW * len(groups))
+    size = (_PANEL[0] * len(CHANGES), _PANEL[1] + _ROW * len(groups))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axes, (what, factor, label) in zip(panels, _PANELS, strict=True):
-        for series in _SERIES:
-            name = f"{series.split}_{what}"
-            stderr = abs(factor) * rollback[f"{name}_stderr"][1:]
-            _dots(axes, series, factor * rollback[name][1:], stderr)
-        axes.axvline(0, color="0.4", linewidth=0.9, zorder=1)
-        axes.set_xlabel(label)
-        axes.grid(visible=True, axis="x", linewidth=0.4, alpha=0.5)
-    panels[0].set_yticks(np.arange(len(groups)), groups)
-    panels[0].set_ylim(len(groups) - 0.5, -0.5)  # the first group on top
+    panels = figure.subplots(1, len(CHANGES), sharey=True)
+    for axes, what in zip(panels, CHANGES, strict=True):
+        draw_changes(axes, rollback, what)
     panels[0].set_ylabel("put back to θ0")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(_title(rollback), fontsize="medium")
     _warn(figure, rollback)
     return figure
+
+
+def draw_changes(
+    axes: Axes, rollback: Rollback, what: str, colors: tuple[str, str] | None = None
+) -> None:
+    """One panel: a change of both splits, a row for each group.
+
+    Args:
+        axes: to draw into.
+        rollback: whole or with holes.
+        what: one of `CHANGES`.
+        colors: of the evaluation and the training split, other than the usual ones.
+    """
+    groups, (factor, label) = rollback.groups[1:], CHANGES[what]
+    for place, series in enumerate(_SERIES):
+        if colors is not None:
+            series = series._replace(color=colors[place])
+        name = f"{series.split}_{what}"
+        stderr = abs(factor) * rollback[f"{name}_stderr"][1:]
+        _dots(axes, series, factor * rollback[name][1:], stderr)
+    axes.axvline(0, color="0.4", linewidth=0.9, zorder=1)
+    axes.set_xlabel(label)
+    axes.grid(visible=True, axis="x", linewidth=0.4, alpha=0.5)
+    axes.set_yticks(np.arange(len(groups)), groups)
+    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first group on top
 
 
 def _dots(

@@ -13,8 +13,10 @@ from bertscape.matplotlib_parts import Axes, Figure, MaxNLocator
 from bertscape.plot_words import CHECKPOINTS, value_name, x_label, y_label
 from bertscape.readings.estimate import NORMAL_95
 from bertscape.report.blocks import Panel
-from bertscape.report.theme import GRID, INK, LINES, MARKERS, MUTED, SERIES, WARNING
+from bertscape.report.theme import LINES, MARKERS, MUTED, SERIES, WARNING
 from bertscape.report.words import start_words
+from bertscape.rollback import Rollback
+from bertscape.rollback_plot import CHANGES, draw_changes
 from bertscape.study.results import SCRATCH
 from bertscape.surface import Surface
 
@@ -133,19 +135,18 @@ def line_panel(
         axes.spines[["top", "right"]].set_visible(False)
         if finish is not None:
             finish(axes)
-        _legend_below(axes, series)
+        _legend_below(axes, [one.label for one in series])
 
     return Panel(name, title, f"{title}: {_in_words(series, labels)}", draw, (4.3, 3.4))
 
 
-def _legend_below(axes: Axes, series: Sequence[Series]) -> None:
-    """In the order of the series: matplotlib would put those with error bars last."""
-    handles, labels = axes.get_legend_handles_labels()
-    shown = dict(zip(labels, handles, strict=True))
-    order = [one.label for one in series if one.label in shown]
+def _legend_below(axes: Axes, labels: Sequence[str], place: float = -0.17) -> None:
+    """In this order: matplotlib would put those with error bars last."""
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    there = [label for label in labels if label in handles]
     axes.legend(
-        [shown[label] for label in order], order,
-        loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, handlelength=3,
+        [handles[label] for label in there], there,
+        loc="upper center", bbox_to_anchor=(0.5, place), ncols=2, handlelength=3,
     )  # fmt: skip
 
 
@@ -195,44 +196,22 @@ def _in_words(series: Sequence[Series], labels: tuple[str, str]) -> str:
     return f"{labels[1]} over {labels[0]}; {'; '.join(words)}"
 
 
-def dot_panel(
-    name: str,
-    title: str,
-    groups: Sequence[str],
-    values: NDArray[np.float64],
-    stderr: NDArray[np.float64],
-    label: str,
-) -> Panel:
-    """One dot for each group, with its 95 % interval, against a line at 0.
-
-    Args:
-        name: of the panel's file.
-        title: above it.
-        groups: names, (n,), from bottom to top.
-        values: (n,).
-        stderr: (n,).
-        label: of the x axis, with its unit.
-    """
+def rollback_panel(name: str, title: str, rollback: Rollback, what: str) -> Panel:
+    """One change of both splits, a row for each group put back; `what` is one of `CHANGES`."""
 
     def draw(_: Figure, axes: Axes) -> None:
-        places, finite = np.arange(len(groups)), np.isfinite(values)
-        axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.errorbar(
-            values[finite], places[finite], xerr=NORMAL_95 * stderr[finite], fmt="o",
-            color=SERIES[0], markersize=4.5, elinewidth=1.1, capsize=2.5,
-        )  # fmt: skip
-        for place in places[~finite]:
-            axes.text(0.5, place, "not known", transform=axes.get_yaxis_transform(), color=WARNING)
-        axes.set_yticks(places, groups)
-        axes.set(ylim=(-0.6, len(groups) - 0.4), xlabel=label)
-        axes.grid(visible=True, axis="x", color=GRID)
-        axes.set_axisbelow(True)
+        draw_changes(axes, rollback, what, SERIES[2:])  # other than those of the starts
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.tick_params(axis="y", length=0)
+        labels = [f"{split} split" for split in ("evaluation", "training")]
+        _legend_below(axes, labels, -0.5 / (height - 1.2))  # half an inch below the axes
 
-    height = 1.1 + 0.32 * len(groups)
-    words = "; ".join(f"{g}, {v:.3g}" for g, v in zip(groups, values, strict=True))
-    return Panel(name, title, f"{title}: {label}; {words}", draw, (4.3, height))
+    height = 1.25 + 0.42 * len(rollback.groups)  # inches
+    factor, label = CHANGES[what]
+    changes = zip(rollback.groups, factor * rollback[f"eval_{what}"], strict=True)
+    words = "; ".join(f"{group}, {change:.3g}" for group, change in list(changes)[1:])
+    alt = f"{title}: {label} on the evaluation split; {words}"
+    return Panel(name, title, alt, draw, (4.3, height))
 
 
 def figure_of(panels: Sequence[Panel], columns: int = 3) -> Figure:

@@ -1,5 +1,6 @@
 """The report: whole, without a network, the same for equal results, open about what is missing."""
 
+import argparse
 import dataclasses
 import json
 import math
@@ -14,11 +15,14 @@ import pytest
 from bowl_study import a_surface, bowl, build
 
 from bertscape.cli import main
+from bertscape.cli.report_command import REPORT
 from bertscape.findings import CheckpointFound
 from bertscape.report import write_report
 from bertscape.report.blocks import Cell, Page, Picture, Table, Text
 from bertscape.report.contents import page_of
-from bertscape.report.findings import judge
+from bertscape.report.figures import figure_of
+from bertscape.report.findings import STATEMENTS, judge
+from bertscape.report.theme import SERIES
 from bertscape.study.folder import StepRecord, StudyRecord, result_name, write_json
 from bertscape.study.plan import plan
 from bertscape.study.results import StudyResults
@@ -437,3 +441,32 @@ def test_the_command_refuses_in_one_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert words in err
+
+
+# ------------------------------------------------------------------------------ the documentation
+
+
+def test_the_page_names_every_section_every_option_and_every_finding(results: StudyResults) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    parser = argparse.ArgumentParser(add_help=False)
+    REPORT.add_arguments(parser)
+    options = [name for action in parser._actions for name in action.option_strings]
+    titles = [one.title for one in page(results).sections]
+    assert [name for name in (*titles, *options) if name not in text and name != "--output"] == []
+    findings = [name.replace("-", " ") for name in STATEMENTS]
+    short = {"lower layers flatter": "lower layers are flatter"}
+    assert [one for one in findings if f"| {short.get(one, one)} |" not in text] == []
+
+
+def test_a_start_has_its_colour_where_it_stands_alone(results: StudyResults) -> None:
+    (found,) = (
+        block
+        for one in page(
+            dataclasses.replace(results, curves=dict([*results.curves.items()][1:]))
+        ).sections
+        for block in one.blocks
+        if isinstance(block, Picture) and block.name == "loss-curves"
+    )
+    figure = figure_of(found.panels)
+    (line,) = (one for one in figure.axes[0].lines if one.get_label() == "from scratch")
+    assert line.get_color() == SERIES[1]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bertscape.plot_words import group_words
 from bertscape.readings import circle_rises, optimum_area
 from bertscape.report.blocks import Block, Cell, Picture, Section, Table
-from bertscape.report.figures import dot_panel
+from bertscape.report.figures import rollback_panel
 from bertscape.report.number_text import number, with_error, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
 from bertscape.report.sizes import at_least, size_of
@@ -67,21 +67,14 @@ def rollback_section(results: StudyResults) -> Section:
 
 
 def _rollback(task: str, found: Rollback) -> Iterator[Block]:
-    groups = found.groups[1:]
-    change = -100 * found["eval_error_change"][1:]
     panels = (
-        dot_panel(
-            "accuracy", f"{task}, accuracy", groups, change,
-            100 * found["eval_error_change_stderr"][1:], "change of accuracy (percentage points)",
-        ),
-        dot_panel(
-            "loss", f"{task}, evaluation loss", groups, found["eval_loss_change"][1:],
-            found["eval_loss_change_stderr"][1:], "change of the evaluation loss (nat)",
-        ),
-    )  # fmt: skip
+        rollback_panel("accuracy", f"{task}, accuracy", found, "error_change"),
+        rollback_panel("loss", f"{task}, loss", found, "loss_change"),
+    )
     caption = (
         f"What changes for {task} against θ1 where one layer group is put back to θ0 and all else "
-        "stays as fine-tuning left it; 95 % intervals of the paired differences."
+        "stays as fine-tuning left it; 95 % intervals of the paired differences. × at the left: "
+        "not known."
     )
     yield Picture(f"rollback-{slug(task)}", caption, panels, "rollback of layer groups")
     yield _table(task, found)
