@@ -8,12 +8,13 @@ import plain_attention
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_packed_evaluator import CONFIGS, COUNTS, WatchedReference, assert_right
+from test_packed_evaluator import CONFIGS
 from test_packed_split import make_split
 from tiny_inputs import Inputs, make_inputs
 
 from bertscape.layer_group import ALL_LAYERS
-from bertscape_workers.evaluator import EvaluatorInputs
+from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
+from bertscape_workers.evaluators import Evaluator
 from bertscape_workers.packed_attention import GroupedAttention
 from bertscape_workers.packed_attention_varlen import VarlenAttention, fits, flash
 from bertscape_workers.packed_evaluator import PackedEvaluator
@@ -94,24 +95,33 @@ def inputs(
     return prepare(make_inputs(root, CONFIGS[request.param]).spec()).inputs
 
 
-def test_float32_on_a_gpu_is_the_reference(inputs: EvaluatorInputs) -> None:
-    packed = PackedEvaluator(inputs, "cpu", cuda_method("fp32"))
-    reference = WatchedReference(inputs)
-    for point in POINTS:
-        assert_right(packed.evaluate(*point), reference, point)
-
-
-def values(evaluator: PackedEvaluator) -> NDArray[np.float64]:
+def values(evaluator: Evaluator) -> NDArray[np.float64]:
     return np.stack([evaluator.evaluate(*point) for point in POINTS])
+
+
+def swapped(
+    found: NDArray[np.float64], expected: NDArray[np.float64], inputs: EvaluatorInputs
+) -> int:
+    """By how many wrong predictions a split differs at most, over all points."""
+    errors = np.abs(found - expected)[:, [1, 3]]
+    return int((errors * [len(inputs.train), len(inputs.eval)]).round().max())
+
+
+def test_float32_on_a_gpu_is_the_reference(inputs: EvaluatorInputs) -> None:
+    found = values(PackedEvaluator(inputs, "cpu", cuda_method("fp32")))
+    expected = values(ReferenceEvaluator(inputs, "cpu"))
+    losses = [0, 2]
+    assert np.allclose(found[:, losses], expected[:, losses], rtol=1e-5, atol=1e-7)
+    assert swapped(found, expected, inputs) <= 1  # of near ties
 
 
 def test_bfloat16_is_near_float32(inputs: EvaluatorInputs) -> None:
     exact = values(PackedEvaluator(inputs))
     found = values(PackedEvaluator(inputs, "cpu", BFLOAT16))
-    losses, errors = np.abs(found - exact)[:, [0, 2]], np.abs(found - exact)[:, [1, 3]]
+    losses = np.abs(found - exact)[:, [0, 2]]
     # bfloat16 keeps 8 bits. On these models 0.7 % was the most that it made of them.
     assert (losses <= 1e-2 * exact[:, [0, 2]]).all()
-    assert (errors * COUNTS).round().max() <= 1
+    assert swapped(found, exact, inputs) <= 1
     assert losses.max() > 1e-4  # it was another precision
 
 
