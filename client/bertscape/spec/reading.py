@@ -223,6 +223,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "model_type": "a mapping of keys",
     "model_attributes_type": "a mapping of keys",
+    "dict_type": "a mapping of keys",
     "tuple_type": "a list",
     "finite_number": "a finite number",
 }

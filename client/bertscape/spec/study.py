@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_serializer, field_validator, 
 
 from bertscape.layer_group import THIRDS, LayerGroup
 from bertscape.spec.base import Values, wrong
-from bertscape.spec.checkpoint import Checkpoint
+from bertscape.spec.checkpoint import Checkpoint, JobOutput
 from bertscape.spec.data import Data
 from bertscape.spec.direction import Random
 from bertscape.spec.finetune import Training
@@ -151,6 +151,13 @@ class StudySpec(Values):
     rollback: RolledBack = RolledBack()
     evaluate: Evaluate = Evaluate()
     precision: Precision = "auto"
+
+    @field_validator("pretrained", "tokenizer")
+    @classmethod
+    def _of_no_job(cls, checkpoint: Checkpoint | None) -> Checkpoint | None:
+        if isinstance(checkpoint, JobOutput):
+            raise wrong("a folder, or {hub: id, revision: name}")
+        return checkpoint
 
     @field_validator("tasks")
     @classmethod

@@ -37,7 +37,7 @@ def test_a_study_survives_json(study: Any) -> None:
         study(
             mrpc={"training": {"epochs": 4}, "toward": {"random": {"seed": 1}}},
             scratch={"epochs": 16},
-            longer={"tasks": "rte", "epochs": [5]},
+            longer={"tasks": "rte", "epochs": 5},
             layers={"groups": ["low", [0, 4]], "grid": {"x": [-1, 1, 3]}},
             evaluate={"train": 256},
         )
@@ -70,6 +70,11 @@ def test_overrides_change_what_they_name_and_nothing_else(study: Any) -> None:
         ({"layers": {"groups": ["lower"]}}, "layers.groups.0: 'lower'; expected all, low"),
         ({"curve": [-4, 4]}, "curve: [-4, 4]; expected [low, high, count]"),
         ({"evaluate": {"train": 0}}, "evaluate.train: 0; expected greater than or equal to 1"),
+        ({"tasks": ["mrpc"]}, "tasks: ['mrpc']; expected a mapping of keys"),
+        (
+            {"pretrained": {"job": "j1"}},
+            "pretrained: {'job': 'j1'}; expected a folder, or {hub: id",
+        ),
         ({"pretrained": ...}, "pretrained: None; expected this key to be given"),
     ],
 )
