@@ -25,9 +25,9 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 def _as_tuple(value: object) -> object:
     """A list, or one value instead of a list of one."""
-    return (
-        tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
-    )
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if isinstance(value, str | int) else value
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
