@@ -1,8 +1,9 @@
 """A study's results as the page that shows them all."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from bertscape.report.blocks import Block, Page, Text
+from bertscape.report.blocks import Block, Page, Section, Text
 from bertscape.report.findings import Verdict
 from bertscape.report.sections.checks import checks_section, failures, provenance_section
 from bertscape.report.sections.landscape import (
@@ -24,22 +25,31 @@ def page_of(results: StudyResults, verdicts: tuple[Verdict, ...]) -> Page:
     return Page(
         title=results.spec.name or "Loss landscapes of a fine-tuned BERT",
         lead=tuple(_lead(results)),
-        sections=(
-            findings_section(verdicts),
-            accuracy_section(results),
-            curves_section(results),
-            training_loss_section(results),
-            optimization_section(results),
-            generalization_section(results),
-            layers_section(results),
-            longer_section(results),
-            rollback_section(results),
-            widths_section(results),
-            shown_section(results),
-            checks_section(results),
-            provenance_section(results),
+        sections=tuple(
+            _filled(section)
+            for section in (
+                findings_section(verdicts),
+                accuracy_section(results),
+                curves_section(results),
+                training_loss_section(results),
+                optimization_section(results),
+                generalization_section(results),
+                layers_section(results),
+                longer_section(results),
+                rollback_section(results),
+                widths_section(results),
+                shown_section(results),
+                checks_section(results),
+                provenance_section(results),
+            )
         ),
     )
+
+
+def _filled(section: Section) -> Section:
+    """An empty section says why: nothing is left out without a word."""
+    nothing = Text("The study does not ask for this part.", "missing")
+    return section if section.blocks else replace(section, blocks=(nothing,))
 
 
 def _lead(results: StudyResults) -> Iterator[Block]:

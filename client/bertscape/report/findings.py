@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bertscape.report.judgement import Judgement, undecided
 from bertscape.report.verdicts import (
-    Judgement,
     easier_optimization,
     flatter_optimum,
     generalizes_better,
@@ -12,11 +12,12 @@ from bertscape.report.verdicts import (
     lower_layers_flatter,
     robust_to_overfitting,
     surfaces_agree,
-    undecided,
     wider_optimum,
 )
 from bertscape.report.words import LONGER
+from bertscape.rollback import Rollback
 from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
+from bertscape.surface import Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +42,26 @@ def judge(results: StudyResults) -> tuple[Verdict, ...]:
 
 
 def _tasks(results: StudyResults, finding: str) -> tuple[str, ...]:
+    """Those of which the study asks for what the finding needs."""
+    spec = results.spec
     match finding:
         case "robust-to-overfitting":
-            return results.spec.tasks_of("longer")
+            return spec.tasks_of("longer") if spec.longer.epochs else ()
         case "lower-layers-cost-less":
-            return results.spec.tasks_of("rollback")
+            return spec.tasks_of("rollback") if spec.rollback.groups else ()
         case "lower-layers-flatter":
-            return results.spec.tasks_of("layers")
-    return tuple(results.spec.tasks)
+            return spec.tasks_of("layers") if spec.layers.groups else ()
+    return tuple(spec.tasks)
 
 
-def _optimum(compare: Callable[..., Judgement]) -> Judge:
+def _optimum(compare: Callable[[Surface, Surface], Judgement]) -> Judge:
     """By both surfaces, or by both curves where a surface is missing."""
 
     def judged(results: StudyResults, task: str) -> Judgement:
         for found in (results.surfaces, results.curves):
-            both = [found.get((task, start)) for start in (PRETRAINED, SCRATCH)]
-            if None not in both:
-                return compare(*both)
+            here, there = (found.get((task, start)) for start in (PRETRAINED, SCRATCH))
+            if here is not None and there is not None:
+                return _if_trusted(compare(here, there), here, there)
         return _not_measured("surface", task, results.surfaces)
 
     return judged
@@ -99,19 +102,27 @@ def _agree(results: StudyResults, task: str) -> Judgement:
     surface = results.surfaces.get((task, PRETRAINED))
     if surface is None:
         return undecided(f"not measured: needs surface/{task}/{PRETRAINED}")
-    return surfaces_agree(surface)
+    return _if_trusted(surfaces_agree(surface), surface)
 
 
 def _rolled_back(results: StudyResults, task: str) -> Judgement:
     rollback = results.rollbacks.get(task)
     if rollback is None:
         return undecided(f"not measured: needs rollback/{task}")
-    return lower_layers_cost_less(rollback)
+    return _if_trusted(lower_layers_cost_less(rollback), rollback)
 
 
 def _layers(results: StudyResults, task: str) -> Judgement:
     groups = {group: one for (name, group), one in results.layers.items() if name == task}
-    return lower_layers_flatter(groups)
+    return _if_trusted(lower_layers_flatter(groups), *groups.values())
+
+
+def _if_trusted(judgement: Judgement, *found: Surface | Rollback) -> Judgement:
+    """The judgement, unless a self-check of what it rests on failed."""
+    if any(one.failed_self_checks for one in found):
+        reason = "a self-check failed, and these numbers must not be trusted"
+        return undecided(reason, judgement.facts)
+    return judgement
 
 
 def _not_measured(part: str, task: str, found: Mapping[tuple[str, str], object]) -> Judgement:

@@ -7,6 +7,7 @@ from bertscape.readings import Estimate
 UNKNOWN = "not known"
 _MOST_DECIMALS = 12
 _SMALL, _LARGE = 1e-3, 1e7  # numbers outside these have a power of ten
+_LEAST = 1e-300  # what is smaller has no inverse, and is no number that anyone reads
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -24,8 +25,8 @@ def number(value: float, digits: int = 3) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
     if not _SMALL <= abs(value) < _LARGE:
-        text = f"{value / 10.0**exponent:.{digits - 1}f}".replace("-", "−")
-        return text + _ten_to(exponent)
+        text, _, power = f"{value:.{digits - 1}e}".partition("e")
+        return text.replace("-", "−") + _ten_to(int(power))
     rounded = round(value, digits - 1 - exponent)
     decimals = max(0, digits - 1 - exponent)
     return f"{rounded:,.{decimals}f}".replace("-", "−")
@@ -73,7 +74,7 @@ def with_interval(estimate: Estimate, scale: float = 1.0, at_least: bool = False
 def _power(*sizes: float) -> tuple[float, str]:
     """What to multiply by where all are small or one is huge, and the power of ten behind."""
     largest = max(sizes)
-    if largest == 0 or _SMALL <= largest < _LARGE:
+    if largest < _LEAST or _SMALL <= largest < _LARGE:
         return 1.0, ""
     exponent = math.floor(math.log10(largest))
     return 10.0**-exponent, _ten_to(exponent)

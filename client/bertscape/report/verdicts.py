@@ -3,17 +3,11 @@
 Each verdict compares two or more numbers by a rule that its docstring states. All uncertainty is
 that of the sample of examples: a study trains each model once, so that what another seed would
 change is in no interval here.
-
-One rule serves wherever two numbers of independent or unknown correlation are subtracted: the
-standard error of a difference is √(s² + s′²). On the same examples two models' errors mostly go
-together, and the difference then varies less: the rule decides too seldom rather than too often.
 """
 
 import dataclasses
-import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +23,18 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
+from bertscape.report.judgement import (
+    POINTS,
+    SHARE,
+    STEP,
+    Fact,
+    Judgement,
+    Outcome,
+    apart,
+    by_sign,
+    difference_of,
+    undecided,
+)
 from bertscape.report.sizes import at_least, radius_in_space, size_of
 from bertscape.rollback import Rollback
 from bertscape.study.results import TrainingRun
@@ -38,42 +44,7 @@ from bertscape.training_output import LogEntry
 WIDTH_THRESHOLDS = (0.5, 0.25, 0.1)  # nat above J(θ1): levels whose regions may be compared
 RADII = (0.5, 0.25)  # of the circles that are compared: the first that both surfaces hold whole
 MARGIN = 0.02  # a rise of the evaluation error that is counted as none: two percentage points
-# Units that a fact's value is not shown in as it is: a share from 0 to 1 is shown in percent, the
-# difference of two shares in percentage points, a step as a whole number, infinity as never.
-SHARE, POINTS, STEP = "share", "difference of shares", "step"
 FEWEST_ENTRIES = 5  # of a training's log, to tell its noise from its course
-
-
-class Outcome(enum.StrEnum):
-    """What a study says of one finding."""
-
-    HOLDS = "holds"
-    CONTRADICTED = "does not hold"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One number that a verdict rests on."""
-
-    name: str
-    value: Estimate
-    unit: str  # "" where it has none
-    at_least: bool = False  # the true number may be larger: the grid does not show all of it
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """An outcome, why, and the numbers."""
-
-    outcome: Outcome
-    reason: str  # a sentence without a full stop
-    facts: tuple[Fact, ...] = ()
-
-
-def undecided(reason: str, facts: Iterable[Fact] = ()) -> Judgement:
-    """The outcome where something is not there, or too uncertain."""
-    return Judgement(Outcome.UNDECIDED, reason, tuple(facts))
 
 
 # -------------------------------------------------------------------------------- the optimum
@@ -110,7 +81,7 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     if no_optimum:
         return undecided(no_optimum, facts)
     radii = _radii({"pre-trained": (pretrained, here), "from scratch": (scratch, there)})
-    judged = _apart(size_of(here), size_of(there), (*facts, *radii), "wider", "narrower")
+    judged = apart(size_of(here), size_of(there), (*facts, *radii), "wider", "narrower")
     order = [fact.value.value for fact in radii]
     in_units = size_of(here).value - size_of(there).value
     if len(order) == 2 and (order[0] - order[1]) * in_units < 0:
@@ -181,7 +152,7 @@ def _flatter(surfaces: Mapping[str, Surface]) -> Judgement:
                 for name, rise in zip(surfaces, whole, strict=True)
             )
             first, second = (rise.mean for rise in whole)
-            return _apart(second, first, facts, "flatter", "steeper")
+            return apart(second, first, facts, "flatter", "steeper")
     return undecided(f"no circle of {RADII[-1]:g} ‖δ1‖ around θ1 is known whole on both surfaces")
 
 
@@ -196,26 +167,6 @@ def _without_optimum(surfaces: Mapping[str, Surface]) -> str:
                 f"½ ln {surface.findings.classes} = {level:.3f}"
             )
     return ""
-
-
-def _apart(
-    larger: Estimate,
-    smaller: Estimate,
-    facts: tuple[Fact, ...],
-    word: str,
-    opposite: str,
-) -> Judgement:
-    """By two intervals, where the finding is that the first lies above the second."""
-    if any(math.isnan(end) for one in (larger, smaller) for end in (one.low, one.high)):
-        return undecided("an interval is not known", facts)
-    if larger.low > smaller.high:
-        return Judgement(Outcome.HOLDS, f"{word}: the intervals do not meet", facts)
-    if larger.high < smaller.low:
-        return Judgement(Outcome.CONTRADICTED, f"{opposite}: the intervals do not meet", facts)
-    if math.isinf(larger.high) or math.isinf(smaller.high):
-        reason = "a region reaches the grid's border, or may: a larger grid might decide"
-        return undecided(reason, facts)
-    return undecided("the intervals meet", facts)
 
 
 # ------------------------------------------------------------------------------- the training
@@ -256,7 +207,7 @@ def easier_optimization(
     noise = [_noise(run[:, 1]) / math.sqrt(len(run)) for run in common]
     difference = Estimate.of(float(above.mean()), math.hypot(*noise))
     name = f"training loss from scratch above pre-trained, mean of steps {first:g} to {last:g}"
-    return _by_sign(difference, (Fact(name, difference, "nat"), *facts), "lower", "higher")
+    return by_sign(difference, (Fact(name, difference, "nat"), *facts), "lower", "higher")
 
 
 def _losses(log: Sequence[LogEntry]) -> NDArray[np.float64]:
@@ -292,10 +243,10 @@ def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
         return undecided("not measured: there are no trainings of different lengths")
     order = sorted(runs)
     short, long = runs[order[0]], runs[order[-1]]
-    rise = _difference(
+    rise = difference_of(
         (long.eval_error, long.eval_error_stderr), (short.eval_error, short.eval_error_stderr)
     )
-    loss = _difference(
+    loss = difference_of(
         (long.eval_loss, long.eval_loss_stderr), (short.eval_loss, short.eval_loss_stderr)
     )
     between = f"from {order[0]:g} to {order[-1]:g} epochs"
@@ -322,7 +273,7 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
     Rule: it holds where the 95 % interval of (error from scratch − error from the pre-trained
     start) lies above 0, is contradicted where it lies below, and is undecided where it holds 0.
     """
-    difference = _difference(
+    difference = difference_of(
         (scratch.eval_error, scratch.eval_error_stderr),
         (pretrained.eval_error, pretrained.eval_error_stderr),
     )
@@ -331,7 +282,7 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
         Fact("accuracy, pre-trained", _accuracy(pretrained), SHARE),
         Fact("accuracy, from scratch", _accuracy(scratch), SHARE),
     )
-    return _by_sign(difference, facts, "more accurate", "less accurate")
+    return by_sign(difference, facts, "more accurate", "less accurate")
 
 
 def _accuracy(run: TrainingRun) -> Estimate:
@@ -340,21 +291,6 @@ def _accuracy(run: TrainingRun) -> Estimate:
     return dataclasses.replace(
         found, low=float(np.maximum(found.low, 0.0)), high=float(np.minimum(found.high, 1.0))
     )
-
-
-def _difference(upper: tuple[float, float], lower: tuple[float, float]) -> Estimate:
-    """Of two (value, standard error), by the rule in the module's docstring."""
-    return Estimate.of(upper[0] - lower[0], math.hypot(upper[1], lower[1]))
-
-
-def _by_sign(difference: Estimate, facts: tuple[Fact, ...], word: str, opposite: str) -> Judgement:
-    if math.isnan(difference.low + difference.high):
-        return undecided("an interval is not known", facts)
-    if difference.low > 0:
-        return Judgement(Outcome.HOLDS, f"{word}: the interval lies above 0", facts)
-    if difference.high < 0:
-        return Judgement(Outcome.CONTRADICTED, f"{opposite}: the interval lies below 0", facts)
-    return undecided("the interval holds 0", facts)
 
 
 # ---------------------------------------------------------------------------- the two surfaces
@@ -404,13 +340,13 @@ def lower_layers_cost_less(rollback: Rollback) -> Judgement:
     low, high = (rollback.groups.index(name) for name in ends)
     change, stderr = rollback["eval_error_change"], rollback["eval_error_change_stderr"]
     costs = [(float(change[index]), float(stderr[index])) for index in (high, low)]
-    difference = _difference(*costs)
+    difference = difference_of(*costs)
     facts = (
         Fact(f"rise of the error with {ends[1]} put back", Estimate.of(*costs[0]), POINTS),
         Fact(f"rise of the error with {ends[0]} put back", Estimate.of(*costs[1]), POINTS),
         Fact("difference", difference, POINTS),
     )
-    return _by_sign(difference, facts, "the lower cost less", "the lower cost more")
+    return by_sign(difference, facts, "the lower cost less", "the lower cost more")
 
 
 def lower_layers_flatter(surfaces: Mapping[str, Surface]) -> Judgement:

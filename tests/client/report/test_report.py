@@ -23,6 +23,7 @@ from bertscape.report.contents import page_of
 from bertscape.report.figures import figure_of
 from bertscape.report.findings import STATEMENTS, judge
 from bertscape.report.theme import SERIES
+from bertscape.spec.study_reading import parse_study
 from bertscape.study.folder import StepRecord, StudyRecord, result_name, write_json
 from bertscape.study.plan import plan
 from bertscape.study.results import StudyResults
@@ -293,6 +294,12 @@ def test_a_study_that_has_only_begun_is_a_report_too(results: StudyResults, tmp_
     for key in keys:
         assert key in text
     assert f"{len(keys)} of {len(keys)} steps are missing" in text
+
+
+def test_a_part_that_is_not_asked_for_is_said_to_be_none(results: StudyResults) -> None:
+    values = {**results.spec.to_json(), "rollback": {"groups": []}}
+    few = dataclasses.replace(results, spec=parse_study(values), rollbacks={})
+    assert section(few, "rollback").endswith("The study does not ask for this part.")
 
 
 def test_points_that_are_missing_or_not_finite_are_counted(

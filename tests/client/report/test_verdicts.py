@@ -9,9 +9,8 @@ import pytest
 from bowl_study import a_layer_surface, a_rollback, a_run, a_surface, bowl, build
 
 from bertscape.report.findings import STATEMENTS, judge
+from bertscape.report.judgement import Judgement, Outcome
 from bertscape.report.verdicts import (
-    Judgement,
-    Outcome,
     easier_optimization,
     flatter_optimum,
     generalizes_better,
@@ -21,6 +20,7 @@ from bertscape.report.verdicts import (
     surfaces_agree,
     wider_optimum,
 )
+from bertscape.spec.study_reading import parse_study
 from bertscape.study.results import StudyResults
 
 HOLDS, CONTRADICTED, UNDECIDED = Outcome.HOLDS, Outcome.CONTRADICTED, Outcome.UNDECIDED
@@ -300,6 +300,39 @@ def test_what_is_missing_is_undecided_and_named(results: StudyResults) -> None:
     reasons = " ".join(one.judgement.reason for one in verdicts)
     for key in ("surface/mrpc/scratch", "finetune/mrpc/pretrained", "rollback/mrpc"):
         assert key in reasons
+
+
+def test_a_part_that_is_not_asked_for_is_not_judged(results: StudyResults) -> None:
+    values = results.spec.to_json()
+    values |= {"rollback": {"groups": []}, "layers": {"groups": []}, "longer": {"epochs": []}}
+    few = dataclasses.replace(results, spec=parse_study(values))
+    left_out = {"robust-to-overfitting", "lower-layers-cost-less", "lower-layers-flatter"}
+    assert {one.finding for one in judge(few)} == set(STATEMENTS) - left_out
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "names"),
+    [
+        (
+            "surfaces",
+            ("mrpc", "pretrained"),
+            {"wider-optimum", "flatter-optimum", "surfaces-agree"},
+        ),
+        ("layers", ("mrpc", "high"), {"lower-layers-flatter"}),
+        ("rollbacks", "mrpc", {"lower-layers-cost-less"}),
+    ],
+)
+def test_a_failed_self_check_decides_nothing(
+    results: StudyResults, part: str, key: Any, names: set[str]
+) -> None:
+    found = dict(getattr(results, part))
+    check = found[key].self_checks[0].model_copy(update={"passed": False})
+    findings = found[key].findings.model_copy(update={"self_checks": (check,)})
+    found[key] = dataclasses.replace(found[key], findings=findings)
+    for one in judge(dataclasses.replace(results, **{part: found})):
+        assert (one.judgement.outcome is UNDECIDED) == (one.finding in names)
+        if one.finding in names:
+            assert "a self-check failed" in one.judgement.reason
 
 
 def test_curves_serve_where_surfaces_are_missing(results: StudyResults) -> None:

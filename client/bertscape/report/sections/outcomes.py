@@ -3,12 +3,12 @@
 import math
 
 from bertscape.readings import Estimate
-from bertscape.report import verdicts as rules
+from bertscape.report import judgement as units
 from bertscape.report.blocks import Block, Cell, Section, Table, Text
 from bertscape.report.findings import STATEMENTS, Verdict
+from bertscape.report.judgement import Fact, Judgement, Outcome
 from bertscape.report.number_text import with_error, with_interval
 from bertscape.report.study_parts import gaps
-from bertscape.report.verdicts import Fact, Judgement, Outcome
 from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 
 _TONES = {
@@ -77,11 +77,11 @@ def _evidence(judgement: Judgement) -> str:
 def fact_text(fact: Fact) -> str:
     """As in "area, pre-trained: 1.57 (1.45 to 1.69) ‖δ1‖²"."""
     match fact.unit:
-        case rules.SHARE:
+        case units.SHARE:
             value = f"{with_interval(fact.value, _PERCENT)} %"
-        case rules.POINTS:
+        case units.POINTS:
             value = f"{with_interval(fact.value, _PERCENT)} percentage points"
-        case rules.STEP:
+        case units.STEP:
             step = fact.value.value
             value = f"{step:,.0f}" if math.isfinite(step) else "never"
         case unit:
