@@ -150,6 +150,15 @@ def test_wrong_use_exits_2(spec: Path, capsys: Any, arguments: list[str], messag
     assert err.startswith("bertscape: ")
 
 
+def test_no_file_comes_of_a_fine_tuning(spec: Path, capsys: Any) -> None:
+    values = yaml.safe_load(spec.read_text())
+    job = {"kind": "finetune", "model": {"pretrained": "p"}, "data": values["data"]}
+    spec.write_text(yaml.safe_dump(job))
+    assert main(["submit", str(spec), "--wait", "-o", str(spec.with_suffix(".h5"))]) == 2
+    assert "-o" in (err := capsys.readouterr().err)
+    assert "expected none for a fine-tuning" in err
+
+
 def test_each_wrong_key_has_a_line(spec: Path, capsys: Any) -> None:
     values = yaml.safe_load(spec.read_text())
     values["grid"] = {"x": [0, float("nan"), 3]}

@@ -20,6 +20,7 @@ from bertscape.job import Job
 from bertscape.job_status import COMPLETED
 from bertscape.progress import JobProgress
 from bertscape.result import read_result
+from bertscape.spec import FinetuneSpec, load_spec
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -75,8 +76,12 @@ def _submit(options: Namespace) -> int:
                 ProblemType.INVALID_VALUE, "-o", str(options.output), "--wait beside it"
             )
         refuse_unwritable(options.output)
+    spec = load_spec(options.spec)
+    if options.output is not None and isinstance(spec, FinetuneSpec):
+        expected = "none for a fine-tuning, whose checkpoints stay where the service runs"
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, "-o", str(options.output), expected)
     with _client(options) as client:
-        job = client.submit(options.spec, idempotency_key=options.idempotency_key)
+        job = client.submit(spec, idempotency_key=options.idempotency_key)
         if not options.wait:
             _show_submitted(job, as_json=options.json)
             return DONE
