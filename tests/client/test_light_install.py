@@ -68,6 +68,7 @@ def test_bertscape_imports(environment: dict[str, str]) -> None:
     ("command", "extra"),
     [
         (("serve",), "service"),
+        (("report", "x"), "plot"),
         (("demo",), "all"),
         (("run", "x.yaml", "-o", "x.h5"), "workers"),
         (("paper", "x.yaml"), "plot"),
