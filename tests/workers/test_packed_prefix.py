@@ -15,6 +15,8 @@ from transformers import DistilBertConfig, PreTrainedConfig, RobertaConfig
 from bertscape.errors import InvalidInput
 from bertscape.layer_group import ALL_LAYERS
 from bertscape_workers import packed_evaluator, packed_method
+from bertscape_workers import prepare as preparing
+from bertscape_workers.admission import memory_need
 from bertscape_workers.evaluator import EvaluatorInputs
 from bertscape_workers.memory import KEPT_STATES, MemoryLimits, MemoryNeed, memory_for
 from bertscape_workers.packed_evaluator import PackedEvaluator
@@ -241,3 +243,19 @@ def test_a_job_is_refused_whose_kept_states_do_not_fit(
     prepare(spec, limits=MemoryLimits(needed.worker, needed.object_store))
     with pytest.raises(InvalidInput, match="the memory of a worker"):
         prepare(spec, limits=MemoryLimits(needed.worker - 1, needed.object_store))
+
+
+def test_a_submission_is_not_refused_for_states_that_only_its_rows_tell(
+    checkpoints: Callable[[str], Inputs], high: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = checkpoints("bert").spec(layers="high")
+    needed = need(high, sum(len(split.tokens) for split in (high.train, high.eval)))
+    stated = memory_need(spec)
+    # With the most that can be kept, a job would be refused that fits.
+    assert stated.worker < needed.worker < stated.worker + KEPT_STATES
+    # Preparing, which has read the rows, refuses it before it reads a tensor.
+    limits = MemoryLimits(needed.worker - 1, needed.object_store)
+    limits.check(stated)
+    monkeypatch.setattr(preparing, "build_plane", lambda *_: pytest.fail("read tensors"))
+    with pytest.raises(InvalidInput, match="the memory of a worker"):
+        prepare(spec, limits=limits)

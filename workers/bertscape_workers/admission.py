@@ -79,7 +79,8 @@ def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | Non
 def memory_need(spec: JobSpec) -> MemoryNeed:
     """The memory that a job takes, from the headers of its checkpoint folders, in bytes.
 
-    Where every checkpoint is a hub id, only what does not depend on its size is counted.
+    Where every checkpoint is a hub id, only what does not depend on its size is counted. The states
+    that a layer group keeps are as many as the rows' tokens: preparing counts them.
     """
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     if isinstance(spec, FinetuneSpec):
