@@ -70,7 +70,9 @@ def gaps(results: StudyResults, *prefixes: str, longer: bool | None = None) -> t
 
 def _reasons(results: StudyResults, absent: Iterable[str]) -> str:
     return "; ".join(
-        f"{key} (failed: {results.failed[key]})" if key in results.failed else f"{key} (not run)"
+        f"{key} (failed: {results.failed[key]})"
+        if key in results.failed
+        else f"{key} (no result yet)"
         for key in absent
     )
 

@@ -279,7 +279,7 @@ def test_a_missing_part_is_said_in_its_place(
     rest = {one: found for one, found in getattr(results, part).items() if one != key}
     torn = dataclasses.replace(results, **{part: rest}, missing=(name,))
     for one in where:
-        assert f"Missing here: {name} (not run)" in section(torn, one)
+        assert f"Missing here: {name} (no result yet)" in section(torn, one)
     assert name in page_text(Page("", page(torn).lead, ()))
     failed = dataclasses.replace(torn, failed={name: "the disk is full"})
     assert f"{name} (failed: the disk is full)" in section(failed, where[0])
@@ -428,7 +428,7 @@ def test_the_command_writes_what_it_is_asked_for(study: Path, tmp_path: Path, ca
     assert main(["report", str(study), "-o", str(tmp_path / "a.html"), *arguments]) == 0
     assert capsys.readouterr() == (f"{tmp_path / 'a.html'}\n", "")
     html = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert "Missing here: surface/mrpc/scratch (not run)" in html
+    assert "Missing here: surface/mrpc/scratch (no result yet)" in html
     assert json.loads((tmp_path / "numbers.json").read_text())["runs"][0]["accuracy"] == 0.85
     assert (tmp_path / "figures" / "rollback-mrpc.png").read_bytes().startswith(b"\x89PNG")
 

@@ -107,10 +107,8 @@ def _pictures(results: StudyResults, value: str, name: str, paper: str) -> Itera
         }
         if surfaces:
             key = map_key(surfaces, basin=value == "train_loss")
-            caption = (
-                f"{_WHAT[value]}, task {task}, over the plane of δ1 and δ2; both panels on one "
-                f"colour scale. {key}"
-            )
+            shared = "; both panels on one colour scale" if len(surfaces) > 1 else ""
+            caption = f"{_WHAT[value]}, task {task}, over the plane of δ1 and δ2{shared}. {key}"
             panels = tuple(map_panels(surfaces, value))
             yield Picture(f"{name}-{slug(task)}", caption, panels, paper)
 
