@@ -92,8 +92,9 @@ def one_of_each(results: StudyResults) -> StudyResults:
     return dataclasses.replace(results, **parts)
 
 
-def section(results: StudyResults, name: str) -> str:
-    (found,) = (one for one in page(results).sections if one.name == name)
+def section(results: StudyResults | Page, name: str) -> str:
+    whole = results if isinstance(results, Page) else page(results)
+    (found,) = (one for one in whole.sections if one.name == name)
     return page_text(Page("", (), (found,)))
 
 
@@ -278,12 +279,13 @@ def test_a_missing_part_is_said_in_its_place(
 ) -> None:
     rest = {one: found for one, found in getattr(results, part).items() if one != key}
     torn = dataclasses.replace(results, **{part: rest}, missing=(name,))
+    whole = page(torn)
     for one in where:
-        assert f"Missing here: {name} (no result yet)" in section(torn, one)
-    assert name in page_text(Page("", page(torn).lead, ()))
-    failed = dataclasses.replace(torn, failed={name: "the disk is full"})
+        assert f"Missing here: {name} (no result yet)" in section(whole, one)
+    assert name in page_text(Page("", whole.lead, ()))
+    failed = page(dataclasses.replace(torn, failed={name: "the disk is full"}))
     assert f"{name} (failed: the disk is full)" in section(failed, where[0])
-    assert "the disk is full" in page_text(Page("", page(failed).lead, ()))
+    assert "the disk is full" in page_text(Page("", failed.lead, ()))
 
 
 def test_a_study_that_has_only_begun_is_a_report_too(results: StudyResults, tmp_path: Path) -> None:
