@@ -232,6 +232,9 @@ def test_theta0_and_theta1_of_different_architecture(
         refused(lambda call=call, spec=spec: call(spec), kind, "model.pretrained", *parts)
     spec = bert.spec(y={"toward": str(folder)})
     refused(lambda: admit(spec), kind, "y.toward", *parts)
+    spec = bert.spec(trajectory=[str(bert.pretrained), str(folder)])
+    for call in (admit, prepare):
+        refused(lambda call=call, spec=spec: call(spec), kind, "trajectory[1]", *parts)
 
 
 def test_headers_are_believed_more_than_configs(bert: Inputs, tmp_path: Path) -> None:
