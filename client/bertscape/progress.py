@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Never, Self
+from typing import Any, Never, Self
 
 from tqdm import tqdm
 
@@ -10,18 +10,44 @@ from bertscape.job_status import JobStatus
 from bertscape.training_output import LogEntry
 
 
-class JobProgress:
+class Bar:
+    """A bar on standard error for as long as a block lasts.
+
+    Args:
+        shown: whether to show it where standard error is a terminal.
+        settings: further ones of `tqdm`, under its own names.
+    """
+
+    def __init__(self, shown: bool, **settings: Any) -> None:
+        self._bar = tqdm(
+            file=sys.stderr,
+            disable=None if shown else True,  # None: only where it is no terminal
+            dynamic_ncols=True,
+            **settings,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+
+class JobProgress(Bar):
     """A bar on standard error that shows each status it is given."""
 
     def __init__(self, status: JobStatus, shown: bool = True) -> None:
-        self._bar = tqdm(
+        super().__init__(
+            shown,
             total=status.points_total or None,
             initial=status.points_done,
             desc=status.name or status.id,
             unit="points",
-            file=sys.stderr,
-            disable=None if shown else True,  # None: only where it is no terminal
-            dynamic_ncols=True,
             bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {unit}{postfix}",
         )
         self.show(status)
@@ -35,17 +61,6 @@ class JobProgress:
             self._bar.total = status.points_total or self._bar.total
         self._bar.set_postfix_str(outlook(status), refresh=False)
         self._bar.refresh()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
 
 
 class StageProgress:

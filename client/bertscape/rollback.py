@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.findings import Findings, SelfCheck
+from bertscape.findings import Findings
 from bertscape.layer_group import LayerGroup
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
-from bertscape.surface import Run, gather
+from bertscape.surface import Evaluated, Run, gather
 
 if TYPE_CHECKING:  # both are optional extras of the client
     import xarray
@@ -27,7 +27,7 @@ NOTHING = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
+class Rollback(Evaluated):
     """Losses and errors of θ1, and of θ1 with each layer group put back to θ0.
 
     The first group is `NOTHING`, and the others stand in the spec's order. Each has the four
@@ -69,21 +69,6 @@ class Rollback:
     def accuracy_change(self) -> NDArray[np.float64]:
         """Against θ1, below 0 where it fell; its standard error is that of `eval_error_change`."""
         return 0.0 - self["eval_error_change"]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every group was evaluated."""
-        return bool(self.evaluated.all())
-
-    @property
-    def self_checks(self) -> tuple[SelfCheck, ...]:
-        """Evaluator against plain model at θ1, and at θ0 where `all` is put back."""
-        return self.findings.self_checks
-
-    @property
-    def failed_self_checks(self) -> tuple[SelfCheck, ...]:
-        """Those that did not pass; a rollback that has any must not be trusted."""
-        return tuple(check for check in self.self_checks if check.passed is False)
 
     def save(self, path: str | Path) -> None:
         """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""

@@ -46,8 +46,31 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+class Evaluated:
+    """What every result has: how far it is, and what its self-checks say."""
+
+    __slots__ = ()  # those of the dataclasses made from it
+    findings: Findings
+    evaluated: NDArray[np.uint8]  # 1 where a point was evaluated
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point was evaluated."""
+        return bool(self.evaluated.all())
+
+    @property
+    def self_checks(self) -> tuple[SelfCheck, ...]:
+        """Evaluator against plain model, at each checkpoint that is one of its places."""
+        return self.findings.self_checks
+
+    @property
+    def failed_self_checks(self) -> tuple[SelfCheck, ...]:
+        """Those that did not pass; a result that has any must not be trusted."""
+        return tuple(check for check in self.self_checks if check.passed is False)
+
+
 @dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(Evaluated):
     """The four numbers and their standard errors over the grid, with all that explains them."""
 
     spec: LandscapeSpec
@@ -95,21 +118,6 @@ class Surface:
     def eval_error(self) -> NDArray[np.float64]:
         """1 − accuracy on the evaluation split: the generalization error."""
         return self["eval_error"]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every point was evaluated."""
-        return bool(self.evaluated.all())
-
-    @property
-    def self_checks(self) -> tuple[SelfCheck, ...]:
-        """Evaluator against plain model at each checkpoint on the plane."""
-        return self.findings.self_checks
-
-    @property
-    def failed_self_checks(self) -> tuple[SelfCheck, ...]:
-        """Those that did not pass; a surface that has any must not be trusted."""
-        return tuple(check for check in self.self_checks if check.passed is False)
 
     @property
     def trajectory(self) -> TrajectoryFound | None:
