@@ -120,8 +120,11 @@ class _Run:
                 sleep(_PAUSE)
 
     def raise_for_failure(self) -> None:
-        """Raise the first refusal, else `JobFailed` for all that failed."""
-        errors = list(self._errors.values())
+        """Raise the first refusal, else `JobFailed` for all that failed; first in the plan's order.
+
+        Which of two jobs fails first is chance: the same study is to say the same.
+        """
+        errors = [self._errors[step.key] for step in self.steps if step.key in self._errors]
         for error in errors:
             if not isinstance(error, JobFailed):
                 raise error

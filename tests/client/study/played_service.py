@@ -11,6 +11,7 @@ import httpx2
 from bertscape import Client, Problem, ProblemType, Retries
 
 LOOKS = 2  # at a job, until it has ended
+SLOW = 9  # the same, of a slow one
 
 
 @dataclass
@@ -20,6 +21,7 @@ class PlayedService:
     content: Callable[[Mapping[str, Any]], bytes]  # of the file of a job with that spec
     fails: set[str] = field(default_factory=set)  # names of jobs
     refuses: set[str] = field(default_factory=set)  # names of jobs
+    slow: set[str] = field(default_factory=set)  # names of jobs
     stops_after: int | None = None  # so many answers: then nobody answers any more
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)  # id by idempotency key
@@ -76,7 +78,7 @@ class PlayedService:
         if job["state"] == "cancelled":
             return job
         self.looks[job_id] += 1
-        if self.looks[job_id] < LOOKS:
+        if self.looks[job_id] < (SLOW if job["name"] in self.slow else LOOKS):
             job["state"] = "running"
         elif job["name"] in self.fails:
             job["state"] = "failed"

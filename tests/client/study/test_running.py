@@ -197,8 +197,12 @@ def test_a_further_call_tries_what_failed_again(run: Any, service: PlayedService
     assert len(service.named("mrpc, from scratch")) == 1
 
 
-def test_several_failures_are_told_together(run: Any, service: PlayedService) -> None:
+@pytest.mark.parametrize("slow", ["rte, pre-trained, rollback", "mrpc, pre-trained, rollback"])
+def test_several_failures_are_told_together_in_the_plans_order(
+    run: Any, service: PlayedService, slow: str
+) -> None:
     service.fails = {"rte, pre-trained, rollback", "mrpc, pre-trained, rollback"}
+    service.slow = {slow}
     with pytest.raises(JobFailed, match="2 steps failed; the first: rollback/mrpc") as caught:
         run()
     assert len(caught.value.problem.errors) == 2
