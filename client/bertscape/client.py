@@ -145,7 +145,7 @@ def _absolute_spec(spec: JobSpec | Mapping[str, Any] | str | Path) -> JobSpec:
         case JobSpec():
             return absolute(spec, Path.cwd())
         case str() | Path():
-            return load_spec(Path(spec))
+            return load_spec(spec)
         case _:
             return absolute(parse_spec(spec), Path.cwd())
 

@@ -86,15 +86,15 @@ def plot_side_by_side(surfaces: Mapping[str, Surface], value: str = "train_loss"
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of `path`.
 
     Raises:
         InvalidInput: another ending.
         OSError: it could not be written.
     """
-    kind = picture_format(path)
-    with publishing(path) as file:
+    kind = picture_format(Path(path))
+    with publishing(Path(path)) as file:
         figure.savefig(file, format=kind, dpi=150)
 
 

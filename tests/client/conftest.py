@@ -1,6 +1,6 @@
 """Surfaces made from formulas, for the tests of the client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,14 @@ from bertscape.findings import (
     SplitFound,
     TrajectoryFound,
 )
-from bertscape.spec import JobSpec, parse_spec
+from bertscape.rollback import Rollback
+from bertscape.rollback_file import rollback_bytes
+from bertscape.spec import ROLLBACK_NUMBERS, JobSpec, RollbackSpec, parse_spec
 from bertscape.surface import Attempt, Run, Surface
+from bertscape.surface_file import surface_bytes
 
 MakeSurface = Callable[..., Surface]
+Content = Callable[[Mapping[str, Any]], bytes]
 
 
 def spec_values(kind: str = "surface", **changes: Any) -> dict[str, Any]:
@@ -56,8 +60,13 @@ def a_trajectory() -> TrajectoryFound:
     )
 
 
-def findings(spec: JobSpec, trajectory: TrajectoryFound | None, passed: bool = True) -> Findings:
-    numbers = (0.1, 0.0, 1 / 3, 0.2, 0.01, 0.02, 0.03, 0.04)
+def findings(
+    spec: JobSpec,
+    trajectory: TrajectoryFound | None,
+    passed: bool = True,
+    end_loss: float = 0.1,  # of θ1
+) -> Findings:
+    numbers = (end_loss, 0.0, 1 / 3, 0.2, 0.01, 0.02, 0.03, 0.04)
     two = spec.kind == "surface"
     return Findings(
         checkpoints={
@@ -136,10 +145,39 @@ def make_surface() -> MakeSurface:
         )
         return Surface(
             spec=spec,
-            findings=findings(spec, a_trajectory() if trajectory else None, passed),
+            findings=findings(
+                spec,
+                a_trajectory() if trajectory else None,
+                passed,
+                float(loss(np.array([1.0]), np.array([0.0]))[0]),
+            ),
             numbers=numbers.reshape(8, *grid.shape),
             evaluated=evaluated.reshape(grid.shape),
             run=Run(attempts, workers=2, threads=1, tile_points=4, versions={"torch": "2.13.0"}),
         )
 
     return make
+
+
+@pytest.fixture
+def content(make_surface: MakeSurface) -> Content:
+    """The file of a job with that spec, as a played service has it: a bowl, or nothing but 0."""
+    surface = make_surface()
+
+    def of(spec: Mapping[str, Any]) -> bytes:
+        found = parse_spec(spec)
+        if not isinstance(found, RollbackSpec):
+            return surface_bytes(make_surface(found.kind))
+        count = found.point_count
+        groups = (GroupFound(layers=None, x_norm=3.5, y_norm=None),) * len(found.groups)
+        return rollback_bytes(
+            Rollback(
+                spec=found,
+                findings=surface.findings.model_copy(update={"groups": groups}),
+                numbers=np.zeros((len(ROLLBACK_NUMBERS), count)),
+                evaluated=np.ones(count, dtype=np.uint8),
+                run=surface.run,
+            )
+        )
+
+    return of

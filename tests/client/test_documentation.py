@@ -1,9 +1,11 @@
-"""What can be written in a spec or typed on the command line is named in the documentation."""
+"""The documentation names all that can be written in a spec or typed, and its Python runs."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from played_service import PlayedService
 from pydantic import BaseModel
 
 from bertscape.cli import commands
@@ -47,3 +49,38 @@ def test_every_key_of_a_spec_is_documented(model: type[BaseModel]) -> None:
 def test_every_command_is_in_the_readme() -> None:
     code = inline_code(REPOSITORY / "README.md")
     assert [name for name in commands() if not re.search(rf"\b{name}\b", code)] == []
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code of that language on a page, in its order."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+@pytest.fixture
+def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any) -> Path:
+    """A folder with the files that the pages speak of, and a service at their address."""
+    service = PlayedService(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bertscape.Client", lambda _: service.client())
+    monkeypatch.setattr("bertscape.job._POLL", (0.0, 0.0))
+    monkeypatch.setattr("bertscape.study.running._PAUSE", 0.0)
+    data = {name: {"path": f"/{name}.tsv"} for name in ("train", "eval")}
+    job = {"model": {"pretrained": "/0", "finetuned": "/1"}, "data": {**data, "text": "sentence"}}
+    (tmp_path / "mrpc.h5").write_bytes(content({"kind": "surface", "y": {"toward": "/2"}, **job}))
+    (tmp_path / "rollback.h5").write_bytes(content({"kind": "rollback", **job}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/file-format.md", "docs/readings.md", "docs/studies.md"]
+)
+def test_the_python_of_a_page_runs(name: str, described: Path) -> None:
+    page = REPOSITORY / name
+    for text in blocks(page, "yaml"):
+        if named := re.match(r"# (\w+\.yaml)", text):
+            (described / named[1]).write_text(text)
+    snippets = blocks(page, "python")
+    assert snippets
+    for snippet in snippets:
+        exec(compile(snippet, name, "exec"), {})

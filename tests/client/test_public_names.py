@@ -1,11 +1,16 @@
 """What `import bertscape` gives, and what it must not load."""
 
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import bertscape
+from bertscape.plot import save_figure
+from bertscape.report import write_report
 
 HEAVY = ("torch", "ray", "fastapi", "transformers", "datasets", "matplotlib", "xarray")
 
@@ -16,6 +21,30 @@ def test_every_public_name_is_there_and_documented() -> None:
         value = getattr(bertscape, name)
         if callable(value):
             assert value.__doc__, name
+
+
+def public_functions() -> Iterator[Callable[..., Any]]:
+    yield from (save_figure, write_report)
+    for value in map(bertscape.__dict__.__getitem__, bertscape.__all__):
+        if inspect.isfunction(value):
+            yield value
+        elif inspect.isclass(value):
+            yield from (method for _, method in inspect.getmembers(value, _is_ours))
+
+
+def _is_ours(member: object) -> bool:
+    written = inspect.isfunction(member) or inspect.ismethod(member)
+    return written and str(getattr(member, "__module__", "")).startswith("bertscape")
+
+
+def test_where_a_path_is_taken_its_text_is_taken_too() -> None:
+    found = {}
+    for function in public_functions():
+        for name, parameter in inspect.signature(function).parameters.items():
+            if "Path" in str(parameter.annotation):
+                found[function.__qualname__, name] = "str" in str(parameter.annotation)
+    assert {place for place, taken in found.items() if not taken} == set()
+    assert {("load_spec", "path"), ("Job.fetch", "path"), ("write_report", "figures")} <= {*found}
 
 
 @pytest.mark.parametrize("statement", ["import bertscape", "import bertscape.cli"])

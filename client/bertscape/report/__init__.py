@@ -1,7 +1,7 @@
 """The report of a study: one HTML file with everything that the paper shows, and its numbers.
 
 >>> from bertscape.report import write_report  # doctest: +SKIP
->>> write_report(StudyResults.load("study"), Path("report.html"))  # doctest: +SKIP
+>>> write_report(StudyResults.load("study"), "report.html")  # doctest: +SKIP
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ __all__ = ["write_report"]
 
 def write_report(
     results: StudyResults,
-    path: Path,
-    figures: Path | None = None,
-    numbers: Path | None = None,
+    path: str | Path,
+    figures: str | Path | None = None,
+    numbers: str | Path | None = None,
 ) -> None:
     """Write the report of a study, whole or so far; needs the extra `plot`.
 
@@ -33,4 +33,9 @@ def write_report(
     """
     from bertscape.report.writing import write_files
 
-    write_files(results, path, figures, numbers)
+    write_files(
+        results,
+        Path(path),
+        None if figures is None else Path(figures),
+        None if numbers is None else Path(numbers),
+    )

@@ -60,13 +60,14 @@ def checked(value: Mapping[str, Any], model: type[AnyModel]) -> AnyModel:
         raise _as_invalid_input(error) from None
 
 
-def load_spec(path: Path) -> JobSpec:
+def load_spec(path: str | Path) -> JobSpec:
     """Read a spec from a YAML or JSON file; its relative paths are relative to its folder.
 
     Raises:
         InvalidInput: the file is not there, is neither YAML nor JSON, or holds a wrong spec.
     """
-    return absolute(parse_spec(plain_values(path)), path.resolve().parent)
+    file = Path(path)
+    return absolute(parse_spec(plain_values(file)), file.resolve().parent)
 
 
 class _Loader(yaml.SafeLoader):
