@@ -69,7 +69,7 @@ def write_paper(
 
     with _client(study, folder, url, token) as client:
         try:
-            results = run_study(study, folder, client)
+            results = run_study(study, folder, client, alone=url is None)
         except BertscapeError:
             write_report(StudyResults.load(folder), folder / REPORT)
             raise

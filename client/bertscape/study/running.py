@@ -53,6 +53,7 @@ def run_study(
     folder: str | Path,
     client: Client,
     *,
+    alone: bool = False,
     progress: bool = True,
     sleep: Callable[[float], None] = time.sleep,
 ) -> StudyResults:
@@ -63,6 +64,8 @@ def run_study(
         folder: of the results; made where it is not there. Called with the folder of an earlier
             call, it goes on from there.
         client: of the service that runs the jobs.
+        alone: nobody else uses that service: jobs that an earlier call began there, and this study
+            no longer wants, are cancelled. Of a shared one another study may want them.
         progress: show a bar, if standard error is a terminal.
         sleep: waits so many seconds.
 
@@ -72,8 +75,8 @@ def run_study(
             further call tries the failed steps again.
         ServiceUnreachable: no answer came.
     """
-    spec = study if isinstance(study, StudySpec) else load_study(Path(study))
-    run = _Run(spec, Path(folder), client)
+    spec = study if isinstance(study, StudySpec) else load_study(study)
+    run = _Run(spec, Path(folder), client, alone=alone)
     with StudyProgress(run.steps, shown=progress) as bar:
         run.until_done(bar, sleep)
     run.raise_for_failure()
@@ -83,7 +86,7 @@ def run_study(
 class _Run:
     """One call: which steps wait, which have a job, and what `study.json` says of each."""
 
-    def __init__(self, study: StudySpec, folder: Path, client: Client) -> None:
+    def __init__(self, study: StudySpec, folder: Path, client: Client, *, alone: bool) -> None:
         self.folder = folder
         self.steps = plan(study)
         self._client = client
@@ -92,7 +95,8 @@ class _Run:
         self._errors: dict[str, BertscapeError] = {}  # by key, of failed and refused steps
         self._outlook = Outlook()
         earlier = _earlier_steps(folder)
-        self._cancel_superseded(earlier)
+        if alone:
+            self._cancel_superseded(earlier)
         (folder / RESULTS).mkdir(parents=True, exist_ok=True)
         self._record = _carried_over(study, self._identities, earlier)
         self._record.write(folder)

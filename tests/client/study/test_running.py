@@ -1,12 +1,9 @@
 """Running a study: what is submitted when, what is kept, and how it goes on after any end."""
 
-import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from played_service import PlayedService
 
@@ -16,37 +13,16 @@ from bertscape import (
     ServiceError,
     ServiceUnreachable,
     StudyResults,
-    parse_spec,
     run_study,
 )
-from bertscape.rollback import Rollback
-from bertscape.rollback_file import rollback_bytes
-from bertscape.spec import ROLLBACK_NUMBERS, parse_study
+from bertscape.spec import parse_study
 from bertscape.study import plan
-from bertscape.surface_file import surface_bytes
 
 LONGER = {"epochs": [5]}
 
 
 @pytest.fixture
-def service(make_surface: Any) -> PlayedService:
-    surface = make_surface()
-
-    def content(spec: Mapping[str, Any]) -> bytes:
-        found = parse_spec(spec)
-        if spec["kind"] != "rollback":
-            return surface_bytes(dataclasses.replace(make_surface(spec["kind"])))
-        count = found.point_count
-        return rollback_bytes(
-            Rollback(
-                spec=found,
-                findings=surface.findings,
-                numbers=np.zeros((len(ROLLBACK_NUMBERS), count)),
-                evaluated=np.ones(count, dtype=np.uint8),
-                run=surface.run,
-            )
-        )
-
+def service(content: Any) -> PlayedService:
     return PlayedService(content)
 
 
@@ -54,10 +30,11 @@ def service(make_surface: Any) -> PlayedService:
 def run(study: Any, service: PlayedService, tmp_path: Path) -> Any:
     """Run a study against the service, in one folder however often."""
 
-    def start(**changes: Any) -> StudyResults:
+    def start(folder: str = "out", alone: bool = False, **changes: Any) -> StudyResults:
         spec = parse_study(study(longer=LONGER, **changes))
+        quietly: dict[str, Any] = {"progress": False, "sleep": lambda _: None}
         with service.client() as client:
-            return run_study(spec, tmp_path / "out", client, progress=False, sleep=lambda _: None)
+            return run_study(spec, tmp_path / folder, client, alone=alone, **quietly)
 
     return start
 
@@ -123,7 +100,7 @@ def test_only_what_a_change_reaches_is_done_again(run: Any, service: PlayedServi
     ]
 
 
-def test_what_a_change_makes_useless_is_stopped(
+def test_what_a_change_makes_useless_is_stopped_on_a_service_of_ones_own(
     run: Any, service: PlayedService, tmp_path: Path
 ) -> None:
     service.stops_after = 50  # most jobs are under way then, and one is not known to the service
@@ -133,12 +110,26 @@ def test_what_a_change_makes_useless_is_stopped(
     begun = {key: step for key, step in record(tmp_path).items() if "job" in step}
     gone = next(key for key, step in begun.items() if step["state"] == "queued")
     del service.jobs[begun[gone]["job"]]
-    run(evaluate={"train": 8})
+    run(evaluate={"train": 8}, alone=True)
     ends = {key: service.jobs[step["job"]]["state"] for key, step in begun.items() if key != gone}
     useless = {key for key in ends if not key.startswith(("start", "finetune"))}
     assert "cancelled" in {ends[key] for key in useless}
     assert {ends[key] for key in useless} <= {"cancelled", "completed"}  # as far as they were
     assert {ends[key] for key in ends.keys() - useless} == {"completed"}
+
+
+def test_on_a_shared_service_what_another_study_may_want_goes_on(
+    run: Any, service: PlayedService
+) -> None:
+    service.stops_after = 50  # most jobs are under way then
+    with pytest.raises(ServiceUnreachable):
+        run("one")
+    service.stops_after = None
+    run("one", evaluate={"train": 8})
+    assert "cancelled" not in {job["state"] for job in service.jobs.values()}
+    assert run("other").missing == ()  # with the jobs that the first call began
+    names = [job["name"] for job in service.jobs.values()]
+    assert {names.count(name) for name in names} == {1, 2}  # the trainings, and all else
 
 
 def test_another_content_of_a_data_file_is_another_job(
