@@ -11,6 +11,8 @@ from bertscape.spec.job import JobSpec
 FINETUNE_NUMBERS = ("eval_loss", "eval_error", "eval_loss_stderr", "eval_error_stderr")
 """The order of the four float64 numbers of the final model."""
 
+MAX_EPOCHS = 10_000
+
 
 class FinetuneModel(Values):
     """What training starts from."""
@@ -34,7 +36,7 @@ class Training(Values):
         tuple[str, ...] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
     ] = None  # class names in the head's order; default: the data's
-    epochs: int = Field(default=3, ge=0, le=10_000)  # 0: store θ0, complete, and train nothing
+    epochs: int = Field(default=3, ge=0, le=MAX_EPOCHS)  # 0: store θ0, complete, and train nothing
     max_steps: int | None = Field(default=None, ge=1)  # optimizer steps; overrides epochs
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-5, gt=0)  # at its peak

@@ -14,7 +14,7 @@ from bertscape.spec.base import Values, wrong
 from bertscape.spec.checkpoint import Checkpoint, JobOutput
 from bertscape.spec.data import Data
 from bertscape.spec.direction import Random
-from bertscape.spec.finetune import Training
+from bertscape.spec.finetune import MAX_EPOCHS, Training
 from bertscape.spec.grid_ranges import DEFAULT_AXIS, AxisRange, GridRanges
 from bertscape.spec.job import Precision
 from bertscape.spec.layers import Layers
@@ -110,8 +110,9 @@ class Longer(Values):
     @field_validator("epochs")
     @classmethod
     def _numbers_of_epochs(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
-        if any(count < 1 for count in epochs) or len(set(epochs)) != len(epochs):
-            raise wrong("numbers of epochs, each at least 1, none twice")
+        in_bounds = all(1 <= count <= MAX_EPOCHS for count in epochs)
+        if not in_bounds or len(set(epochs)) != len(epochs):
+            raise wrong(f"numbers of epochs, each from 1 to {MAX_EPOCHS}, none twice")
         return epochs
 
 

@@ -27,8 +27,11 @@ def parse_study(value: object) -> StudySpec:
     return checked(value, StudySpec)
 
 
-def load_study(path: Path, environment: Mapping[str, str] | None = None) -> StudySpec:
+def load_study(path: str | Path, environment: Mapping[str, str] | None = None) -> StudySpec:
     """Read a study from a YAML or JSON file; its relative paths are relative to its folder.
+
+    One that begins with a variable is relative to the working directory: a variable is set in a
+    shell, by somebody who is there.
 
     Args:
         path: of the file.
@@ -39,12 +42,13 @@ def load_study(path: Path, environment: Mapping[str, str] | None = None) -> Stud
             path in it names a variable that is not set.
     """
     variables = os.environ if environment is None else environment
-    base = path.resolve().parent
+    file = Path(path)
 
     def place(key: str, text: str) -> str:
+        base = Path.cwd() if _VARIABLE.match(text) else file.resolve().parent
         return absolute_path(_expanded(key, text, variables), base)
 
-    return with_paths(parse_study(plain_values(path)), place)
+    return with_paths(parse_study(plain_values(file)), place)
 
 
 def with_paths(study: StudySpec, place: Callable[[str, str], str]) -> StudySpec:

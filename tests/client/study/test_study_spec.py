@@ -1,6 +1,7 @@
 """Studies: what is accepted, what stands for what, and what is refused in which words."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import yaml
 from bertscape import Axis, InvalidInput, ProblemType, StudySpec, load_study, parse_spec
 from bertscape.spec import parse_study
 from bertscape.spec.direction import Random
-from bertscape.spec.finetune import Training
+from bertscape.spec.finetune import FinetuneSpec, Training
+from bertscape.study import plan
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -66,6 +68,10 @@ def test_overrides_change_what_they_name_and_nothing_else(study: Any) -> None:
         ({"training": {"start": "scratch"}}, "training.start: 'scratch'; expected no start here"),
         ({"training": {"epoch": 3}}, "training.epoch: 3; expected no such key"),
         ({"longer": {"epochs": [5, 5]}}, "longer.epochs: [5, 5]; expected numbers of epochs"),
+        (
+            {"longer": {"epochs": [5, 20000]}},
+            "longer.epochs: [5, 20000]; expected numbers of epochs, each from 1 to 10000, none",
+        ),
         ({"layers": {"groups": ["low", "low"]}}, "layers.groups: ['low', 'low']; expected none"),
         ({"layers": {"groups": ["lower"]}}, "layers.groups.0: 'lower'; expected all, low"),
         ({"curve": [-4, 4]}, "curve: [-4, 4]; expected [low, high, count]"),
@@ -128,13 +134,23 @@ def test_a_number_may_be_written_with_an_exponent_alone(study: Any, tmp_path: Pa
     assert (training.learning_rate, training.weight_decay) == (1e-5, 1.0)
 
 
-def test_a_path_takes_variables_of_the_environment(study: Any, tmp_path: Path) -> None:
+def test_a_path_takes_variables_of_the_environment(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = study(pretrained="${MODELS}/bert")
-    values["tasks"]["rte"]["data"]["train"]["path"] = "${GLUE}/${TASK}.tsv"
+    values["tasks"]["rte"]["data"] |= {
+        "train": {"path": "${GLUE}/${TASK}.tsv"},
+        "eval": {"path": "glue/${TASK}.tsv"},
+    }
     variables = {"MODELS": "/models", "GLUE": "glue", "TASK": "rte"}
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     spec = load_study(written(tmp_path, values), variables)
+    data = spec.tasks["rte"].data
     assert spec.pretrained == "/models/bert"
-    assert spec.tasks["rte"].data.train.path == str(tmp_path / "glue" / "rte.tsv")
+    assert data.eval.path == str(tmp_path / "glue" / "rte.tsv")
+    # Who sets a variable to a relative path means the folder that the shell is in.
+    assert data.train.path == str(tmp_path / "here" / "glue" / "rte.tsv")
 
 
 @pytest.mark.parametrize("variables", [{}, {"MODELS": ""}])
@@ -154,3 +170,14 @@ def test_a_variable_that_is_not_set_is_named(
 def test_the_examples_are_accepted(path: Path) -> None:
     spec = load_study(path, {"MINILM": "/models/minilm", "BERTSCAPE_GLUE": "/data/glue"})
     assert isinstance(spec, StudySpec)
+
+
+def test_the_largest_example_says_what_disk_it_takes() -> None:
+    path = EXAMPLES / "bert-large-glue.yaml"
+    specs = [step.spec for step in plan(load_study(path))]
+    trainings = [spec.training for spec in specs if isinstance(spec, FinetuneSpec)]
+    assert {training.keep for training in trainings} == {"epoch"}
+    checkpoints = sum(1 + training.epochs for training in trainings)
+    parameters = 333_581_314  # of BERT-large cased, pooler and a head of two classes included
+    (said,) = re.findall(r"checkpoints take (\d+) GB", path.read_text())
+    assert int(said) == round(checkpoints * 4 * parameters / 1e9)
