@@ -182,7 +182,7 @@ def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "
     try:
         import xarray
     except ImportError as error:
-        detail = "a labelled dataset needs xarray: pip install xarray h5netcdf"
+        detail = "a labelled dataset needs xarray: pip install 'bertscape[xarray]'"
         raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail)) from error
     variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in datasets}
     scales = [d.name for d in datasets if d.dimensions == (d.name,)]

@@ -90,7 +90,7 @@ class Rollback(Evaluated):
         return plot_rollback(self)
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The same as a labelled dataset; needs the package xarray."""
+        """The same as a labelled dataset; needs the extra `xarray`."""
         from bertscape.rollback_file import to_xarray
 
         return to_xarray(self)

@@ -144,7 +144,7 @@ class Surface(Evaluated):
         return plot_surface(self, **options)
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The same as a labelled dataset; needs the package xarray."""
+        """The same as a labelled dataset; needs the extra `xarray`."""
         from bertscape.surface_file import to_xarray
 
         return to_xarray(self)

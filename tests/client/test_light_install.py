@@ -54,7 +54,9 @@ def python(environment: dict[str, str], *arguments: str) -> subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("heavy", ["torch", "ray", "fastapi", "transformers", "matplotlib"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "ray", "fastapi", "transformers", "matplotlib", "xarray"]
+)
 def test_the_environment_is_light(environment: dict[str, str], heavy: str) -> None:
     assert python(environment, "-c", f"import {heavy}").returncode != 0
 
@@ -81,3 +83,12 @@ def test_a_command_without_its_extra_prints_the_install_command(
     assert result.returncode == 2
     assert f"pip install 'bertscape[{extra}]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_labelled_dataset_without_its_extra_says_the_install_command(
+    environment: dict[str, str],
+) -> None:
+    code = "from bertscape.result_file import labelled; labelled([], {})"
+    result = python(environment, "-c", code)
+    assert result.returncode != 0
+    assert "pip install 'bertscape[xarray]'" in result.stderr
