@@ -125,9 +125,8 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         type=Path,
-        default=Path("demo"),
         metavar="DIR",
-        help="the folder for everything that it makes (default: %(default)s)",
+        help="the folder for everything that it makes (default: demo, or with --paper demo-paper)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the language and all training (default: 0)"
@@ -135,20 +134,22 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="everything that the paper shows, as `bertscape paper DIR/study.yaml` would do it",
+        help="everything that the paper shows, as `bertscape paper DIR/study.yaml` would do it; "
+        "interrupted, the same command goes on",
     )
 
 
 def _demo(options: argparse.Namespace) -> int:
+    folder: Path = options.output or Path("demo-paper" if options.paper else "demo")
     if options.paper:
         from bertscape_service.demo_study import run_demo_study
 
-        sys.stdout.write(f"{run_demo_study(options.output, options.seed)}\n")
+        sys.stdout.write(f"{run_demo_study(folder, options.seed)}\n")
         return DONE
     from bertscape_service.demo import FIGURE, FILES, report, run_demo
 
-    rows = run_demo(options.output, options.seed)
-    made = ", ".join(str(options.output / name) for name in (*FILES.values(), FIGURE))
+    rows = run_demo(folder, options.seed)
+    made = ", ".join(str(folder / name) for name in (*FILES.values(), FIGURE))
     sys.stdout.write(f"{report(rows)}\n\n{made}\n")
     return DONE
 

@@ -6,7 +6,7 @@ as any client would, and draws them side by side. Every number is computed then 
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ def run_demo(folder: Path, seed: int) -> list[Row]:
         InvalidInput: the folder holds something that no earlier demo made.
         BertscapeError: the service did not start, or a job failed.
     """
-    make_room(folder)
+    make_room(folder, _MARKER, ("data", "runs", "state"))
     runs, data = _train(folder, seed)
     with (
         local_service(folder / "state", [folder], folder / "serve.log") as service,
@@ -78,13 +78,18 @@ def report(rows: list[Row]) -> str:
     )
 
 
-def make_room(folder: Path) -> None:
-    """An empty folder; what an earlier demo made there goes.
+def make_room(folder: Path, marker: str, made: Sequence[str]) -> None:
+    """A folder for a demo; what an earlier one of its kind made there goes.
+
+    Args:
+        folder: made where it is not there.
+        marker: the name of an empty file that says which demo's folder it is.
+        made: names of the folders and files to remove.
 
     Raises:
-        InvalidInput: it holds something that no earlier demo made.
+        InvalidInput: it holds something that no earlier demo of this kind made.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
+    if folder.exists() and any(folder.iterdir()) and not (folder / marker).exists():
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,
             "--output",
@@ -92,9 +97,12 @@ def make_room(folder: Path) -> None:
             "an empty folder, or one that an earlier demo made",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARKER).touch()
-    for made in ("data", "runs", "state", "study"):
-        shutil.rmtree(folder / made, ignore_errors=True)
+    (folder / marker).touch()
+    for path in (folder / name for name in made):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _train(folder: Path, seed: int) -> tuple[Mapping[str, "TaskRuns"], "DemoData"]:

@@ -1,7 +1,7 @@
 """`bertscape demo --paper`: a whole study on the generated language, nothing downloaded.
 
 It makes the text and a pre-trained BERT, writes `study.yaml` beside them, and runs that as
-`bertscape paper` would. Every number is computed then and there.
+`bertscape paper` would. Every number is computed then and there. Interrupted, it goes on.
 """
 
 from contextlib import closing
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bertscape.cli.paper_command import write_paper
 from bertscape.progress import StageProgress
+from bertscape.publish import publishing
 from bertscape.spec.study_reading import load_study
 from bertscape.study.folder import REPORT
 from bertscape_service.demo import make_room
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bertscape.spec import Data
 
 STUDY_FILE, STUDY = "study.yaml", "study"
+_MARKER = ".bertscape-paper"
 LAYERS = 3  # one for each third
 _MODEL = "runs/language-model"
 
@@ -50,21 +52,31 @@ _TASK = """\
 def run_demo_study(folder: Path, seed: int) -> Path:
     """Make everything in `folder`: data, model, study and its results; returns the report.
 
+    A study of this seed that an earlier call began there goes on; one of another seed goes.
+
     Raises:
-        InvalidInput: the folder holds something that no earlier demo made.
+        InvalidInput: the folder holds something that no earlier call made.
         BertscapeError: the service did not start, or a job failed.
     """
+    file = folder / STUDY_FILE
+    begun = file.exists() and (folder / _MARKER).exists()
+    if not (begun and load_study(file).training.seed == seed):
+        _begin(folder, file, seed)
+    write_paper(load_study(file), folder / STUDY)
+    return folder / STUDY / REPORT
+
+
+def _begin(folder: Path, file: Path, seed: int) -> None:
+    """Make what the study starts from, and last its file: where that is, all of it is."""
     from bertscape_workers.generated_language import DEMO, pretrain, write_demo_data
 
-    make_room(folder)
+    make_room(folder, _MARKER, (STUDY_FILE, "data", "runs", STUDY))
     size = replace(DEMO, layers=LAYERS)
     with closing(StageProgress()) as progress:
         data = write_demo_data(folder / "data", seed, size)
         pretrain(folder / _MODEL, data, seed, progress, size=size)
-    file = folder / STUDY_FILE
-    file.write_text(study_text(file, {"mood": data.target, "topic": data.other}, seed))
-    write_paper(load_study(file), folder / STUDY)
-    return folder / STUDY / REPORT
+    with publishing(file) as opened:
+        opened.write(study_text(file, {"mood": data.target, "topic": data.other}, seed).encode())
 
 
 def study_text(file: Path, tasks: "dict[str, Data]", seed: int) -> str:
