@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bertscape.readings.end_point import end_point
 from bertscape.readings.interpolation import evaluated_only, interpolate
 from bertscape.readings.interval import interval_around
 from bertscape.spec import FINETUNED
@@ -50,7 +51,8 @@ def basin_width(surface: Surface) -> BasinWidth:
     """Measure the basin of a surface or a curve.
 
     Between grid points the training loss is interpolated linearly, along β first where the grid
-    has no row at β = 0. A NaN counts as above the threshold.
+    has no row at β = 0; θ1 has the loss that its self-check found, where there is one, so that a
+    coarse grid beside it does not hide the basin. A NaN counts as above the threshold.
     """
     threshold = 0.5 * math.log(surface.findings.classes)
     centre = _centre(surface)
@@ -61,7 +63,11 @@ def basin_width(surface: Surface) -> BasinWidth:
     if np.isnan(_along(surface, evaluated_only(surface), np.concatenate([line, place]))).any():
         return BasinWidth(BasinKind.UNKNOWN, threshold)
     loss = np.where(np.isnan(surface.train_loss), np.inf, surface.train_loss)
-    height = float(_along(surface, loss, place)[0])
+    end = end_point(surface)
+    if end is not None and end.place == (centre, 0.0):
+        height = end.train_loss
+    else:
+        height = float(_along(surface, loss, place)[0])
     if not height < threshold:
         return BasinWidth(BasinKind.NONE, threshold)
     found = interval_around(

@@ -1,5 +1,6 @@
 """The width of a basin, against formulas."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_none_where_the_centre_is_above(make_surface: Any) -> None:
     basin = basin_width(make_surface(loss=lambda a, b: wedge(a, b) + HALF_LOG_2))
     assert (basin.kind, str(basin)) == (BasinKind.NONE, "none")
     assert math.isnan(basin.width)
+
+
+def test_a_coarse_grid_does_not_hide_the_basin(make_surface: Any) -> None:
+    coarse = make_surface(loss=wedge, grid=grid(-1, 3, 4))  # ⅔ at both neighbours of θ1
+    basin = basin_width(coarse)
+    assert basin.kind is BasinKind.WITHIN
+    assert basin.low == pytest.approx(1 - HALF_LOG_2, abs=1e-12)
+    assert basin.high == pytest.approx(1 + HALF_LOG_2, abs=1e-12)
+    found = coarse.findings.model_copy(update={"self_checks": ()})
+    assert basin_width(dataclasses.replace(coarse, findings=found)).kind is BasinKind.NONE
 
 
 @pytest.mark.parametrize("ends", [(0.8, 3.0), (-1.0, 1.2), (0.8, 1.2)])
