@@ -29,9 +29,7 @@ class Overfitting:
     minimum_step: int  # of the checkpoint with the lowest training loss
     minimum: float  # that training loss, nat
     from_step: int  # the first checkpoint whose training loss is down to it, within its error
-    changes: tuple[
-        Change, ...
-    ]  # of every later checkpoint against that one, in order; may be empty
+    changes: tuple[Change, ...]  # of every later checkpoint against that one, by step; or empty
 
     @property
     def last(self) -> Change | None:
@@ -44,7 +42,8 @@ def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting
 
     Training losses often creep down to the very last checkpoint. The minimum therefore counts as
     reached at the first checkpoint whose training loss is within so many standard errors of the
-    lowest; `within=0` asks for the lowest itself. All numbers are the trajectory's true ones: each
+    lowest; `within=0` asks for the lowest itself. Earlier and later are by step, in whatever order
+    the trajectory lists its checkpoints. All numbers are the trajectory's true ones: each
     checkpoint's own backbone, but with θ1's head, so that what the head learned later is in
     all of them.
 
@@ -70,7 +69,9 @@ def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting
     found = surface.trajectory
     if found is None:
         return None
-    numbers = np.array(found.numbers, dtype=np.float64).reshape(-1, len(NUMBERS))  # (T, 8)
+    order = np.argsort(found.step, kind="stable")
+    steps = [found.step[place] for place in order]
+    numbers = np.array(found.numbers, dtype=np.float64).reshape(-1, len(NUMBERS))[order]  # (T, 8)
     loss = np.where(np.isfinite(numbers[:, 0]), numbers[:, 0], np.inf)
     if not np.isfinite(loss).any():
         return None
@@ -79,12 +80,12 @@ def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting
     allowance = within * stderr if np.isfinite(stderr) else 0.0
     first = int(np.argmax(loss <= loss[lowest] + allowance))
     return Overfitting(
-        minimum_step=found.step[lowest],
+        minimum_step=steps[lowest],
         minimum=float(loss[lowest]),
-        from_step=found.step[first],
+        from_step=steps[first],
         changes=tuple(
             Change(
-                step=found.step[later],
+                step=steps[later],
                 eval_loss=_change(numbers[first], numbers[later], "eval_loss"),
                 eval_error=_change(numbers[first], numbers[later], "eval_error"),
             )

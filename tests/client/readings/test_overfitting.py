@@ -71,6 +71,16 @@ def test_standard_errors_that_are_not_known(surface_of: Any) -> None:
     assert overfitting(surface_of(flat, trajectory=single)).from_step == 10
 
 
+def test_later_is_by_step_whatever_the_order_of_the_list(surface_of: Any) -> None:
+    expected = overfitting(surface_of(flat, trajectory=RISING))
+    order = [3, 0, 4, 2, 1]
+    members = RISING.model_dump()
+    mixed = TrajectoryFound(
+        **{name: tuple(values[place] for place in order) for name, values in members.items()}
+    )
+    assert overfitting(surface_of(flat, trajectory=mixed)) == expected
+
+
 def test_none_without_a_trajectory(surface_of: Any) -> None:
     assert overfitting(surface_of(flat)) is None
     with pytest.raises(InvalidInput, match=r"within: -1; expected a number from 0"):
