@@ -19,6 +19,7 @@ from bertscape.matplotlib_parts import (
 )
 from bertscape.plot_words import CHECKPOINTS, basin_label
 from bertscape.readings.basin import basin_width
+from bertscape.readings.shown import drawn_places
 from bertscape.surface import Surface
 
 _COLORS = "viridis"  # even in lightness: the same picture in grey, and for the colour-blind
@@ -121,21 +122,18 @@ def draw_legend(panels: Sequence[Axes]) -> None:
 
 
 def _draw_trajectory(axes: Axes, surface: Surface) -> None:
-    """In the paper's projection where it is defined at each checkpoint, else least squares."""
     found = surface.trajectory
     if found is None:
         return
-    paper = np.array([found.alpha, found.beta], dtype=np.float64)
-    least_squares = np.array([found.alpha_lsq, found.beta_lsq], dtype=np.float64)
-    defined = bool(np.isfinite(paper).all())
+    places, is_papers = drawn_places(surface, found)
     axes.plot(
-        *(paper if defined else least_squares),
+        *places,
         color="white",
         linewidth=1.3,
         marker=".",
         markersize=5,
         path_effects=_HALO,
-        label="trajectory" if defined else "trajectory (least squares)",
+        label="trajectory" if is_papers else "trajectory (least squares)",
         zorder=3,
     )
 

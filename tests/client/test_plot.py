@@ -90,6 +90,15 @@ def test_the_trajectory_is_the_papers_where_it_is_defined(make_surface: Any) -> 
     np.testing.assert_array_equal(line.get_ydata(), [0.0, 0.2, 0.0])
 
 
+def test_on_a_random_direction_the_papers_projection_has_no_place(make_surface: Any) -> None:
+    surface = make_surface(y={"random": {"seed": 0}})
+    defined = surface.trajectory.model_copy(update={"beta": (0.0, 0.2, 0.0)})
+    findings = surface.findings.model_copy(update={"trajectory": defined})
+    surface = dataclasses.replace(surface, findings=findings)
+    (line,) = lines(panels(plot_surface(surface))[0], "trajectory (least squares)")
+    np.testing.assert_array_equal(line.get_ydata(), surface.trajectory.beta_lsq)
+
+
 def test_a_snapshot_says_how_much_there_is(make_surface: Any) -> None:
     surface = make_surface(holes=tuple(range(7, 35)))
     figure = plot_surface(surface)

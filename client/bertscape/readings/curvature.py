@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.errors import InvalidInput, ProblemType
+from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import end_point, line_through
 from bertscape.readings.estimate import Estimate
 from bertscape.readings.interpolation import interpolate
@@ -24,7 +25,7 @@ class Curvature:
     axis: str  # "x" or "y"
     curvature: Estimate  # nat/‖δ1‖²
     points: int  # that the parabola was fitted to
-    low: float  # the first and the last of them, in ‖δ1‖
+    low: float  # the first and the last of them, as coordinates
     high: float
     residual: float  # nat: root mean square of what the parabola leaves
     stderr_at_most: float  # nat/‖δ1‖²: whatever the correlation of the points' errors
@@ -36,7 +37,8 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     The points are those of the line through θ1 along the axis, by least squares with equal weights.
     Where θ1 lies between two grid lines, the line's points are interpolated from both: exact where
     the loss is a parabola. Points that are not finite are left out. Where the fit is poor, which
-    `residual` shows, the curvature is that of a coarse look over [low, high].
+    `residual` shows, the curvature is that of a coarse look over [low, high]. On a layer-group
+    surface it is by ‖δ1ᴳ‖² along both axes (`y_unit`).
 
     The paper has no such number; it shows flatness by the distance of contour lines (Hao et al.
     2019).
@@ -76,7 +78,8 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     if len(places) < _FEWEST:
         nothing = Estimate.of(math.nan, math.nan)
         return Curvature(axis, nothing, len(places), math.nan, math.nan, math.nan, math.nan)
-    weights, residual = _fit(places - end.place[column], loss[finite])
+    unit = y_unit(surface) if axis == "y" else 1.0
+    weights, residual = _fit(unit * (places - end.place[column]), loss[finite])
     spread = stderr[finite]
     return Curvature(
         axis=axis,

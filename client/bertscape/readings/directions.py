@@ -14,6 +14,22 @@ class Directions:
     area_factor: float  # √(1 − cosine²): area on the plane over area in the picture
 
 
+def is_random(surface: Surface) -> bool:
+    """Whether y is a random direction, whose length is not that of δ1."""
+    return surface.spec.y is not None and surface.spec.y.random is not None
+
+
+def y_unit(surface: Surface) -> float:
+    """How long a step of 1 along β is, in steps of 1 along α.
+
+    δ2 has the length of δ1, but its part in a layer group need not have that of δ1's: there it is
+    ‖δ2ᴳ‖/‖δ1ᴳ‖. A random direction of all layers has a length that is not recorded: it counts as
+    1, and sizes are those of the picture.
+    """
+    group = surface.findings.group
+    return 1.0 if group is None or group.y_norm is None else group.y_norm / group.x_norm
+
+
 def directions(surface: Surface) -> Directions | None:
     """The cosine of δ1 and δ2; None of a curve.
 

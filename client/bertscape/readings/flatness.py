@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import EndPoint, end_point, rise_at
 from bertscape.readings.estimate import Estimate, require_positive
 from bertscape.surface import Surface
@@ -31,7 +32,9 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
 
     The circle is one of the picture, around θ1 in (α, β), taken at 720 equal angles with bilinear
     interpolation; the parts outside the grid, and those with a neighbour that is not finite, are
-    left out and counted. On a curve it is the two points at that distance.
+    left out and counted. On a layer-group surface, whose directions differ in length, it is the
+    circle of radius · ‖δ1ᴳ‖ (`y_unit`): in (α, β) an ellipse. On a curve it is the two points at
+    that distance.
 
     The paper calls an optimum flat where such a rise is small, and shows it by contour lines
     (Hao et al. 2019).
@@ -42,7 +45,7 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
 
     Args:
         surface: a surface or a curve, whole or with holes.
-        radius: in units of ‖δ1‖; above 0.
+        radius: in units of ‖δ1‖, or ‖δ1ᴳ‖; above 0.
 
     Returns:
         None where the grid does not hold θ1. Both rises are NaN where nothing of the circle is
@@ -82,5 +85,6 @@ def _circle(surface: Surface, end: EndPoint, radius: float) -> NDArray[np.float6
         return np.array([[end.alpha - radius, 0.0], [end.alpha + radius, 0.0]])
     angle = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
     unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    points: NDArray[np.float64] = np.array(end.place) + radius * np.round(unit, 15)
+    step = radius * np.array([1.0, 1.0 / y_unit(surface)])
+    points: NDArray[np.float64] = np.array(end.place) + step * np.round(unit, 15)
     return points

@@ -1,11 +1,13 @@
 """How far a picture can be believed: each checkpoint's true value, and what the surface shows."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.findings import NUMBERS
+from bertscape.findings import NUMBERS, TrajectoryFound
+from bertscape.readings.directions import is_random
 from bertscape.readings.estimate import Estimate
 from bertscape.readings.interpolation import interpolate
 from bertscape.surface import Surface
@@ -42,7 +44,8 @@ def shown_checkpoints(surface: Surface, value: str = "train_loss") -> tuple[Show
     the checkpoint at a height that it does not have.
 
     The paper's projection keeps a checkpoint's distance from θ0, not its place: it is the
-    least-squares one that is nearest (Hao et al. 2019 draw the former).
+    least-squares one that is nearest (Hao et al. 2019 draw the former, on a plane whose δ2 has
+    the length of δ1: on a random direction it is nowhere).
 
     Args:
         surface: a surface or a curve, whole or with holes; values are interpolated as those of
@@ -64,7 +67,7 @@ def shown_checkpoints(surface: Surface, value: str = "train_loss") -> tuple[Show
         return ()
     numbers = np.array(found.numbers, dtype=np.float64).reshape(-1, len(NUMBERS))  # (T, 8)
     true, stderr = (numbers[:, NUMBERS.index(name)] for name in (value, f"{value}_stderr"))
-    paper = _shown(surface, value, found.alpha, found.beta)
+    paper = _shown(surface, value, *paper_places(surface, found))
     nearest = _shown(surface, value, found.alpha_lsq, found.beta_lsq)
     return tuple(
         ShownCheckpoint(
@@ -76,6 +79,31 @@ def shown_checkpoints(surface: Surface, value: str = "train_loss") -> tuple[Show
         )
         for index, step in enumerate(found.step)
     )
+
+
+Places = tuple[tuple[float, ...], tuple[float, ...]]  # α and β of each checkpoint, (T,) each
+
+
+def paper_places(surface: Surface, found: TrajectoryFound) -> Places:
+    """Where the paper's projection draws the checkpoints; NaN where it is not defined.
+
+    Its dβ is in ‖δ1‖. On a random direction, whose length is another, it is no coordinate.
+    """
+    if is_random(surface):
+        nowhere = (math.nan,) * len(found.step)
+        return nowhere, nowhere
+    return found.alpha, found.beta
+
+
+def drawn_places(surface: Surface, found: TrajectoryFound) -> tuple[Places, bool]:
+    """What pictures draw, and whether it is the paper's projection: else it is least squares.
+
+    The paper's is drawn where it is defined at each checkpoint.
+    """
+    paper = paper_places(surface, found)
+    if np.isfinite(paper).all():
+        return paper, True
+    return (found.alpha_lsq, found.beta_lsq), False
 
 
 def _shown(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import EndPoint, Rise, end_point, line_through, rise, rise_at
 from bertscape.readings.estimate import NORMAL_95, Estimate, require_positive
 from bertscape.readings.interpolation import evaluated_only, interpolate
@@ -49,8 +50,9 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
     It is the connected region that holds θ1 and in which the training loss is below that of θ1
     plus the threshold. Between grid points the loss is interpolated linearly on triangles (see
     `region_around`), with θ1 and its own loss among their vertices; a value that is not finite is
-    outside. Sizes are those of the picture, whose axes stand at right angles, with the directions'
-    lengths as their units; `directions` gives the factor to areas of the plane itself.
+    outside. Sizes are those of the picture, whose axes stand at right angles, in units of δ1's
+    length; on a layer-group surface in that of its part δ1ᴳ, by which β counts too (`y_unit`).
+    `directions` gives the factor to areas of the plane itself.
 
     The paper compares such regions by eye (Hao et al. 2019).
 
@@ -78,7 +80,7 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
     above = rise(surface, end)
 
     def area(z: float) -> float:
-        return _region(surface, end, above, threshold, z).area
+        return y_unit(surface) * _region(surface, end, above, threshold, z).area
 
     region = _region(surface, end, above, threshold, 0)
     widest = _region(surface, end, above, threshold, -NORMAL_95)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.findings import NUMBERS, SelfCheck, TrajectoryFound
+from bertscape.findings import NUMBERS, GroupFound, SelfCheck, TrajectoryFound
 from bertscape.surface import Surface
 
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -19,7 +19,10 @@ STDERR = 0.01
 
 @pytest.fixture
 def surface_of(make_surface: Any) -> SurfaceOf:
-    """Build a surface from formulas of (α, β), with θ1 at `end` and its own loss there."""
+    """Build a surface from formulas of (α, β), with θ1 at `end` and its own loss there.
+
+    `group` has the lengths of δ1ᴳ and δ2ᴳ, where a layer group alone moves.
+    """
 
     def build(
         loss: Formula,
@@ -31,6 +34,7 @@ def surface_of(make_surface: Any) -> SurfaceOf:
         stderr: float | Formula = STDERR,
         holes: tuple[int, ...] = (),
         trajectory: TrajectoryFound | None = None,
+        group: tuple[float, float] | None = None,
     ) -> Surface:
         kind = "curve" if y is None else "surface"
         axes = {"x": list(x)} if y is None else {"x": list(x), "y": list(y)}
@@ -47,11 +51,16 @@ def surface_of(make_surface: Any) -> SurfaceOf:
             update={
                 "self_checks": () if end is None else (_check(end, loss, spread),),
                 "trajectory": trajectory,
+                "group": None if group is None else _group(group, y is not None),
             }
         )
         return dataclasses.replace(surface, numbers=numbers, findings=findings)
 
     return build
+
+
+def _group(lengths: tuple[float, float], has_y: bool) -> GroupFound:
+    return GroupFound(layers=(0, 2), x_norm=lengths[0], y_norm=lengths[1] if has_y else None)
 
 
 def _check(end: tuple[float, float], loss: Formula, spread: Formula) -> SelfCheck:

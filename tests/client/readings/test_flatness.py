@@ -74,6 +74,26 @@ def test_on_a_curve_a_circle_is_two_points(surface_of: Any) -> None:
     assert circle_rise(surface_of(bowl, x=(0.5, 3, 26), y=None), 1.0).known == 0.5
 
 
+def test_in_a_layer_group_a_circle_is_one_of_parameter_space(surface_of: Any) -> None:
+    x, y = 3.0, 1.5  # ‖δ1ᴳ‖, ‖δ2ᴳ‖
+
+    def loss(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        return 0.1 + 0.2 * ((x * alpha) ** 2 + (y * beta) ** 2)  # the same in all directions
+
+    surface = surface_of(loss, x=(-2, 2, 161), y=(-3, 3, 241), end=(0.0, 0.0), group=(x, y))
+    for radius in (0.25, 0.5, 1.3):
+        found = circle_rise(surface, radius)
+        assert found.known == 1.0
+        assert found.mean.value == pytest.approx(0.2 * (x * radius) ** 2, abs=1e-3)
+        assert found.maximum.value == pytest.approx(0.2 * (x * radius) ** 2, abs=2e-3)
+    for axis in ("x", "y"):
+        bend = curvature(surface, axis)
+        assert bend.curvature.value == pytest.approx(0.4 * x**2, abs=1e-9)
+        assert (bend.low, bend.high) == pytest.approx((-0.05, 0.05), abs=1e-12)
+    along = circle_rise(surface_of(loss, x=(-2, 2, 81), y=None, end=(0.0, 0.0), group=(x, y)), 0.5)
+    assert along.mean.value == pytest.approx(0.05 * x**2, abs=1e-9)
+
+
 def test_its_error_is_that_of_both_points(surface_of: Any) -> None:
     found = circle_rise(surface_of(bowl), 0.5)
     assert found.mean.stderr == pytest.approx(0.02, rel=1e-9)

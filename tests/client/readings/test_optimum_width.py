@@ -66,6 +66,17 @@ def test_the_error_falls_with_the_square_of_the_spacing(surface_of: Any) -> None
     assert all(coarse / fine > 3 for coarse, fine in itertools.pairwise(errors))
 
 
+def test_in_a_layer_group_an_area_is_in_one_unit(surface_of: Any) -> None:
+    x, y = 3.0, 1.5  # ‖δ1ᴳ‖, ‖δ2ᴳ‖
+    round_bowl = bowl(x**2, y**2, at=(0, 0))  # J − J(θ1) is the square of the distance
+    axes: dict[str, Any] = {"x": (-1, 1, 161), "y": (-2, 2, 161), "end": (0.0, 0.0)}
+    found = optimum_area(surface_of(round_bowl, **axes, group=(x, y)))
+    assert found.area.value == pytest.approx(math.pi * HALF / x**2, rel=0.01)
+    assert found.radius.value == pytest.approx(math.sqrt(HALF) / x, rel=0.01)
+    picture = optimum_area(surface_of(round_bowl, **axes))
+    assert found.area.high == pytest.approx(picture.area.high * y / x, rel=1e-12)
+
+
 def test_the_level_is_that_of_the_end_point_not_of_the_minimum(surface_of: Any) -> None:
     surface = surface_of(bowl(at=(0.63, 0.21)), x=(-1, 3, 161), y=(-2, 2, 161))
     above_minimum = 0.37**2 + 0.21**2

@@ -1,5 +1,6 @@
 """Each checkpoint's true value beside the surface's at its projections, on bowls."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from bertscape.errors import InvalidInput
 from bertscape.findings import TrajectoryFound
 from bertscape.readings import shown_checkpoints
+from bertscape.spec.direction import Direction, Random
 
 
 def tilted(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -66,6 +68,15 @@ def test_what_the_surface_does_not_have_is_not_a_number(surface_of: Any) -> None
     for one in shown_checkpoints(surface_of(tilted, trajectory=trajectory(), holes=holes)):
         assert math.isnan(one.least_squares.value)
         assert not math.isnan(one.true.value)
+
+
+def test_on_a_random_direction_the_papers_projection_has_no_place(surface_of: Any) -> None:
+    surface = surface_of(tilted, trajectory=trajectory())
+    spec = surface.spec.model_copy(update={"y": Direction(random=Random(seed=0))})
+    for one in shown_checkpoints(dataclasses.replace(surface, spec=spec)):
+        assert math.isnan(one.paper.alpha + one.paper.beta)
+        assert math.isnan(one.paper.value)
+        assert not math.isnan(one.least_squares.value)
 
 
 def test_other_values_and_curves(surface_of: Any) -> None:
