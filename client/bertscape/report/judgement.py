@@ -2,7 +2,7 @@
 
 Standard errors of differences are √(s² + s′²), as of independent numbers. On the same examples two
 models' errors mostly go together, and their difference then varies less: the rule decides too
-seldom rather than too often.
+seldom rather than too often. Those of error rates are in `error_rates`.
 """
 
 import enum

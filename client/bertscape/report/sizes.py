@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
+from dataclasses import dataclass
 
 from bertscape.readings import Estimate, OptimumArea, OptimumLength, directions
+from bertscape.readings.directions import is_random
 from bertscape.surface import Surface
 
 
@@ -13,8 +15,30 @@ def size_of(found: OptimumArea | OptimumLength) -> Estimate:
     return _open_ended(size, found)
 
 
-def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate:
-    """Of the circle with the area that the region has on the plane itself, in parameter space."""
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What sizes on a surface of all layers, or on a curve, are counted in."""
+
+    beta: str  # a step of 1 along β
+    area: str
+    circle: str  # a radius of 1
+
+
+def units_of(surface: Surface) -> Units:
+    """Those of the picture: ‖δ1‖, but for what a random direction has a part in."""
+    if is_random(surface):
+        return Units("‖δ2‖", "‖δ1‖·‖δ2‖", "axis units")
+    return Units("‖δ1‖", "‖δ1‖²", "‖δ1‖")
+
+
+def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate | None:
+    """Of the circle with the area that the region has on the plane itself, in parameter space.
+
+    Returns:
+        None where y is a random direction, whose length is not recorded.
+    """
+    if is_random(surface):
+        return None
     plane = directions(surface)
     factor = surface.findings.delta1_norm
     factor *= 1.0 if plane is None else math.sqrt(plane.area_factor)

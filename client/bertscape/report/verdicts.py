@@ -23,6 +23,7 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
+from bertscape.report.error_rates import accuracy, error_rate, rate_difference
 from bertscape.report.judgement import (
     POINTS,
     SHARE,
@@ -35,7 +36,8 @@ from bertscape.report.judgement import (
     difference_of,
     undecided,
 )
-from bertscape.report.sizes import at_least, radius_in_space, size_of
+from bertscape.report.loss_steps import middle_steps
+from bertscape.report.sizes import at_least, radius_in_space, size_of, units_of
 from bertscape.rollback import Rollback
 from bertscape.study.results import TrainingRun
 from bertscape.surface import Surface
@@ -54,9 +56,10 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     """Pre-training reaches a wider optimum than training from scratch.
 
     Compared: the area of the region around θ1 below J(θ1) + 0.5 nat, in units of each run's own
-    ‖δ1‖² as the pictures have it; on curves the length of that region. Where both regions may
-    reach beyond the grid no size can be told from another: it is then the level of 0.25 nat, or
-    of 0.1, whichever is the first at which they do not.
+    ‖δ1‖² as the pictures have it, or of ‖δ1‖·‖δ2‖ where y is a random direction with a length of
+    its own; on curves the length of that region. Where both regions may reach beyond the grid no
+    size can be told from another: it is then the level of 0.25 nat, or of 0.1, whichever is the
+    first at which they do not.
 
     Rule: it holds where the whole 95 % interval from the pre-trained start lies above that from
     scratch, is contradicted where it lies below, and is undecided where they meet. A region that
@@ -64,7 +67,8 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     run did not end in an optimum: its training loss is not below ½ ln K, half of chance.
 
     The radius in parameter space of the circle with that area is given too, and decides nothing:
-    two runs of unlike ‖δ1‖ may order differently there, and the reason then says so.
+    two runs of unlike ‖δ1‖ may order differently there, and the reason then says so. Where y is a
+    random direction there is no such radius.
     """
     no_optimum = _without_optimum({"pre-trained": pretrained, "from scratch": scratch})
     widths = _widths(pretrained, scratch)
@@ -73,7 +77,7 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     here, there = widths
     name = "area" if isinstance(here, OptimumArea) else "length"
     name = f"{name} below J(θ1) + {here.threshold:g} nat"
-    unit = "‖δ1‖²" if isinstance(here, OptimumArea) else "‖δ1‖"
+    unit = units_of(pretrained).area if isinstance(here, OptimumArea) else "‖δ1‖"
     facts = (
         Fact(f"{name}, pre-trained", size_of(here), unit, at_least(here)),
         Fact(f"{name}, from scratch", size_of(there), unit, at_least(there)),
@@ -113,16 +117,16 @@ def _width(surface: Surface, threshold: float) -> _Width | None:
 
 
 def _radii(widths: Mapping[str, tuple[Surface, _Width]]) -> tuple[Fact, ...]:
-    """Of the optima in parameter space; empty of curves."""
-    return tuple(
-        Fact(
-            f"radius in parameter space, {name}",
-            radius_in_space(surface, found),
-            "",
-            at_least(found),
-        )
+    """Of the optima in parameter space; empty of curves, and where a direction is random."""
+    radii = {
+        name: (radius_in_space(surface, found), at_least(found))
         for name, (surface, found) in widths.items()
         if isinstance(found, OptimumArea)
+    }
+    return tuple(
+        Fact(f"radius in parameter space, {name}", radius, "", cut)
+        for name, (radius, cut) in radii.items()
+        if radius is not None
     )
 
 
@@ -130,30 +134,36 @@ def flatter_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     """Pre-training reaches a flatter optimum than training from scratch.
 
     Compared: the mean rise of the training loss above J(θ1) on a circle around θ1 of radius 0.5
-    ‖δ1‖; of radius 0.25 where a grid does not hold the larger one whole.
+    ‖δ1‖; of radius 0.25 where a grid does not hold the larger one whole. Where y is a random
+    direction it is the circle of the picture, whose axes have different units.
 
     Rule: it holds where the whole 95 % interval from the pre-trained start lies below that from
     scratch, is contradicted where it lies above, and is undecided where they meet, where no circle
     is whole in both, and where a run did not end in an optimum (as in `wider_optimum`).
     """
-    judged = _flatter({"pre-trained": pretrained, "from scratch": scratch})
-    no_optimum = _without_optimum({"pre-trained": pretrained, "from scratch": scratch})
+    unit = units_of(pretrained).circle
+    return _flatter({"pre-trained": pretrained, "from scratch": scratch}, unit)
+
+
+def _flatter(surfaces: Mapping[str, Surface], unit: str) -> Judgement:
+    """Whether the first of two surfaces rises less around θ1 than the second, an optimum each."""
+    judged = _by_rise(surfaces, unit)
+    no_optimum = _without_optimum(surfaces)
     return undecided(no_optimum, judged.facts) if no_optimum else judged
 
 
-def _flatter(surfaces: Mapping[str, Surface]) -> Judgement:
-    """Whether the first of two surfaces rises less around θ1 than the second."""
+def _by_rise(surfaces: Mapping[str, Surface], unit: str) -> Judgement:
     for radius in RADII:
         rises = [circle_rise(surface, radius) for surface in surfaces.values()]
         whole = [rise for rise in rises if rise is not None and rise.known == 1]
         if len(whole) == len(surfaces):
             facts = tuple(
-                Fact(f"mean rise at {radius:g} ‖δ1‖, {name}", rise.mean, "nat")
+                Fact(f"mean rise at {radius:g} {unit}, {name}", rise.mean, "nat")
                 for name, rise in zip(surfaces, whole, strict=True)
             )
             first, second = (rise.mean for rise in whole)
             return apart(second, first, facts, "flatter", "steeper")
-    return undecided(f"no circle of {RADII[-1]:g} ‖δ1‖ around θ1 is known whole on both surfaces")
+    return undecided(f"no circle of {RADII[-1]:g} {unit} around θ1 is known whole on both surfaces")
 
 
 def _without_optimum(surfaces: Mapping[str, Surface]) -> str:
@@ -178,13 +188,15 @@ def easier_optimization(
     """Optimization is easier from the pre-trained start: the training loss falls faster.
 
     Compared: the mean over the steps that both runs have of what the training loss from scratch
-    is above that from the pre-trained start, at equal steps; logged losses are joined by lines.
+    is above that from the pre-trained start, at equal steps. A logged loss is a mean over the steps
+    since the one before, and stands at their middle (`middle_steps`), however often a run logs;
+    logged losses are joined by lines.
 
     Rule: it holds where the 95 % interval of that mean lies above 0, is contradicted where it lies
     below, and is undecided where it holds 0, or where a log has fewer than five losses in common
     steps. A log has no standard errors: the noise of a logged loss is estimated from its second
-    differences, σ² = mean((x₋ − 2x + x₊)²) / 6, and that of a mean of n is σ/√n. The steps at which
-    each run first logs a loss below ½ ln K are given, and decide nothing.
+    differences, σ² = mean((x₋ − 2x + x₊)²) / 6, and that of a mean of n is σ/√n. The step of each
+    run's first logged loss below ½ ln K is given, and decides nothing.
     """
     runs = {"pre-trained": _losses(pretrained), "from scratch": _losses(scratch)}
     level = 0.5 * math.log(classes)
@@ -211,9 +223,10 @@ def easier_optimization(
 
 
 def _losses(log: Sequence[LogEntry]) -> NDArray[np.float64]:
-    """(step, loss) of the entries with a finite loss, (n, 2)."""
+    """(step, loss) of the entries with a finite loss, (n, 2); each at its middle step."""
     found = [(entry.step, entry.loss) for entry in log if entry.loss is not None]
     values = np.array(found, dtype=np.float64).reshape(-1, 2)
+    values[:, 0] = middle_steps(values[:, 0])
     return values[np.isfinite(values[:, 1])]
 
 
@@ -233,8 +246,9 @@ def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
 
     Rule: it is contradicted where the 95 % interval of the rise lies above 0, holds where it lies
     below two percentage points and the former does not apply, and is undecided else: that an
-    error does not rise can only be shown up to some margin. The evaluation loss may rise, as
-    confidence does; it is given, and decides nothing.
+    error does not rise can only be shown up to some margin. The interval has a width where an error
+    is 0 or 1 too (`rate_difference`). The evaluation loss may rise, as confidence does; it is
+    given, and decides nothing.
 
     Args:
         runs: by their number of epochs.
@@ -243,9 +257,7 @@ def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
         return undecided("not measured: there are no trainings of different lengths")
     order = sorted(runs)
     short, long = runs[order[0]], runs[order[-1]]
-    rise = difference_of(
-        (long.eval_error, long.eval_error_stderr), (short.eval_error, short.eval_error_stderr)
-    )
+    rise = rate_difference(error_rate(long), error_rate(short))
     loss = difference_of(
         (long.eval_loss, long.eval_loss_stderr), (short.eval_loss, short.eval_loss_stderr)
     )
@@ -272,25 +284,15 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
 
     Rule: it holds where the 95 % interval of (error from scratch − error from the pre-trained
     start) lies above 0, is contradicted where it lies below, and is undecided where it holds 0.
+    The interval is as of `robust_to_overfitting`.
     """
-    difference = difference_of(
-        (scratch.eval_error, scratch.eval_error_stderr),
-        (pretrained.eval_error, pretrained.eval_error_stderr),
-    )
+    difference = rate_difference(error_rate(scratch), error_rate(pretrained))
     facts = (
         Fact("accuracy, pre-trained above from scratch", difference, POINTS),
-        Fact("accuracy, pre-trained", _accuracy(pretrained), SHARE),
-        Fact("accuracy, from scratch", _accuracy(scratch), SHARE),
+        Fact("accuracy, pre-trained", accuracy(pretrained), SHARE),
+        Fact("accuracy, from scratch", accuracy(scratch), SHARE),
     )
     return by_sign(difference, facts, "more accurate", "less accurate")
-
-
-def _accuracy(run: TrainingRun) -> Estimate:
-    found = Estimate.of(run.accuracy, run.eval_error_stderr)
-    # A normal interval knows no ends; an accuracy has them.
-    return dataclasses.replace(
-        found, low=float(np.maximum(found.low, 0.0)), high=float(np.minimum(found.high, 1.0))
-    )
 
 
 # ---------------------------------------------------------------------------- the two surfaces
@@ -324,6 +326,9 @@ def surfaces_agree(surface: Surface) -> Judgement:
 # --------------------------------------------------------------------------------- the layers
 
 
+_FEW_GROUPS = "fewer than two groups of encoder layers without a layer in common"
+
+
 def lower_layers_cost_less(rollback: Rollback) -> Judgement:
     """Lower layers are more transferable: putting them back costs less accuracy than higher ones.
 
@@ -331,12 +336,13 @@ def lower_layers_cost_less(rollback: Rollback) -> Judgement:
     above what it rises by where the lowest is. Embeddings, pooler and `all` are no such groups.
 
     Rule: it holds where the 95 % interval of that difference lies above 0, is contradicted where it
-    lies below, and is undecided where it holds 0. Both rises are of paired differences.
+    lies below, and is undecided where it holds 0, or where the two groups have a layer in common.
+    Both rises are of paired differences.
     """
     groups = dict(zip(rollback.groups[1:], rollback.spec.groups, strict=True))
     ends = lowest_and_highest(groups)
     if ends is None:
-        return undecided("fewer than two groups of encoder layers were put back")
+        return undecided(f"{_FEW_GROUPS} were put back")
     low, high = (rollback.groups.index(name) for name in ends)
     change, stderr = rollback["eval_error_change"], rollback["eval_error_change_stderr"]
     costs = [(float(change[index]), float(stderr[index])) for index in (high, low)]
@@ -353,24 +359,33 @@ def lower_layers_flatter(surfaces: Mapping[str, Surface]) -> Judgement:
     """Lower layers are more invariant: where they alone move, the training loss rises less.
 
     Compared: the mean rise of the training loss on a circle around θ1, on the surfaces of the
-    lowest and of the highest layer group, in multiples of what fine-tuning moved each group by.
+    lowest and of the highest layer group, its radius in multiples of what fine-tuning moved each
+    group by, ‖δ1ᴳ‖.
 
-    Rule: as of `flatter_optimum`, of the lowest group against the highest.
+    Rule: as of `flatter_optimum`, of the lowest group against the highest; undecided too where the
+    two have a layer in common.
 
     Args:
         surfaces: layer-group surfaces by the group's name.
     """
     ends = lowest_and_highest({name: one.spec.layers for name, one in surfaces.items()})
     if ends is None:
-        return undecided("not measured: surfaces of fewer than two groups of encoder layers")
-    return _flatter({name: surfaces[name] for name in ends})
+        return undecided(f"not measured: surfaces of {_FEW_GROUPS}")
+    return _flatter({name: surfaces[name] for name in ends}, "‖δ1ᴳ‖")
 
 
 def lowest_and_highest(groups: Mapping[str, LayerGroup]) -> tuple[str, str] | None:
-    """Names of the lowest and the highest group of encoder layers; None of fewer than two."""
+    """Names of the lowest and the highest group of encoder layers.
+
+    Returns:
+        None of fewer than two, and of ranges that share a layer.
+    """
     thirds = [name for third in THIRDS for name, one in groups.items() if one.value == third]
+    if len(thirds) > 1:
+        return thirds[0], thirds[-1]
     ranges = sorted(
         (one.value, name) for name, one in groups.items() if isinstance(one.value, tuple)
     )
-    order = thirds if len(thirds) > 1 else [name for _, name in ranges]
-    return (order[0], order[-1]) if len(order) > 1 else None
+    if len(ranges) < 2 or ranges[0][0][1] > ranges[-1][0][0]:
+        return None
+    return ranges[0][1], ranges[-1][1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bowl_study import a_layer_surface, a_rollback, a_run, a_surface, bowl, build
 
+from bertscape.report.error_rates import error_rate, rate_difference
 from bertscape.report.findings import STATEMENTS, judge
 from bertscape.report.judgement import Judgement, Outcome
 from bertscape.report.verdicts import (
@@ -21,7 +22,8 @@ from bertscape.report.verdicts import (
     wider_optimum,
 )
 from bertscape.spec.study_reading import parse_study
-from bertscape.study.results import StudyResults
+from bertscape.study.results import StudyResults, TrainingRun
+from bertscape.training_output import LogEntry
 
 HOLDS, CONTRADICTED, UNDECIDED = Outcome.HOLDS, Outcome.CONTRADICTED, Outcome.UNDECIDED
 
@@ -110,6 +112,18 @@ def test_a_training_that_reached_no_optimum_decides_nothing(make_surface: Any) -
     assert "its training loss is not finite" in wider_optimum(wide, lost).reason
 
 
+def test_of_a_random_direction_no_size_in_parameter_space_is_told(make_surface: Any) -> None:
+    random = {"y": {"random": {"seed": 0}}}
+    wide, narrow = (a_surface(make_surface, bowl(k), **random) for k in (0.25, 2.0))
+    longer = narrow.findings.model_copy(update={"delta1_norm": 100.0})
+    judged = wider_optimum(wide, dataclasses.replace(narrow, findings=longer))
+    assert judged.outcome is HOLDS
+    assert judged.reason == "wider: the intervals do not meet"
+    assert [fact.unit for fact in judged.facts] == ["‖δ1‖·‖δ2‖"] * 2
+    flatter = flatter_optimum(wide, narrow)
+    assert flatter.facts[0].name == "mean rise at 0.5 axis units, pre-trained"
+
+
 def test_an_end_point_off_the_grid_decides_nothing(make_surface: Any) -> None:
     wide = a_surface(make_surface, bowl(0.25))
     elsewhere = a_surface(make_surface, bowl(0.25), grid={"x": [-2, 0, 9], "y": [-1, 1, 9]})
@@ -145,13 +159,40 @@ def test_easier_is_what_falls_faster(
 def test_easier_optimization_counts_equal_steps_and_says_when_a_level_is_reached() -> None:
     here, there = a_run(10, noise=0).output.log, a_run(1000, noise=0, epochs=9).output.log
     judged = easier_optimization(here, there, 2)
-    name = "training loss from scratch above pre-trained, mean of steps 3 to 99"
+    name = "training loss from scratch above pre-trained, mean of steps 2 to 98"
     steps = np.arange(3, 100, 3)
     above = math.log(2) * (np.exp(-steps / 1000) - np.exp(-steps / 10)).mean()
     assert value_of(judged, name) == pytest.approx(above, rel=1e-9)
     first = "first step with a loss below 0.347 nat"
-    assert value_of(judged, f"{first}, pre-trained") == 9  # ln 2·exp(−step/10) < ½ ln 2
+    # ln 2·exp(−9/10) < ½ ln 2 is logged at step 9, and is the mean of steps 7 to 9.
+    assert value_of(judged, f"{first}, pre-trained") == 8
     assert value_of(judged, f"{first}, from scratch") == math.inf
+
+
+def a_log(losses: np.ndarray, window: int) -> tuple[LogEntry, ...]:
+    """As of a training that logs the mean loss of so many steps."""
+    ends = range(window, len(losses) + 1, window)
+    return tuple(LogEntry(end, end / 33, losses[end - window : end].mean()) for end in ends)
+
+
+@pytest.mark.parametrize("fall", [30.0, 100.0])
+def test_how_often_a_training_logs_decides_nothing(fall: float) -> None:
+    losses = math.log(2) * np.exp(-np.arange(1, 241) / fall)
+    for windows in ((1, 5), (5, 1), (2, 8)):
+        judged = easier_optimization(*(a_log(losses, window) for window in windows), 2)
+        assert judged.outcome is UNDECIDED
+        # With each mean at the end of its steps it would be 0.005 and more.
+        assert abs(judged.facts[0].value.value) < 0.001
+
+
+def test_two_equal_noisy_trainings_of_unlike_windows_seldom_decide() -> None:
+    generator = np.random.default_rng(0)
+    falling = math.log(2) * np.exp(-np.arange(1, 241) / 100)
+    decided = 0
+    for _ in range(100):
+        logs = [a_log(falling + 0.05 * generator.standard_normal(240), window) for window in (2, 5)]
+        decided += easier_optimization(*logs, 2).outcome is not UNDECIDED
+    assert decided <= 15  # of 100, where 5 are meant to be
 
 
 def test_a_log_that_is_too_short_decides_nothing() -> None:
@@ -185,6 +226,60 @@ def test_robust_is_what_does_not_rise(error: float, stderr: float, outcome: Outc
     assert loss == pytest.approx(0.6)
 
 
+def with_error(run: TrainingRun, error: float) -> TrainingRun:
+    """With that final error, on as many examples; the training began at one half."""
+    count = run.eval_error * (1 - run.eval_error) / run.eval_error_stderr**2
+    began = LogEntry(0, 0.0, None, None, 0.7, 0.5, 0.02, math.sqrt(0.25 / count))
+    return dataclasses.replace(
+        run,
+        output=dataclasses.replace(run.output, log=(began,)),
+        eval_error=error,
+        eval_error_stderr=math.sqrt(error * (1 - error) / count),
+    )
+
+
+def test_an_error_of_0_is_no_certainty() -> None:
+    few, many = (a_run(error=0.15, stderr=stderr) for stderr in (0.05, 0.003))  # 51, 14167 examples
+    for run, outcome in ((few, UNDECIDED), (many, HOLDS)):
+        runs = {5.0: with_error(run, 0.0), 20.0: with_error(run, 0.0)}
+        judged = robust_to_overfitting(runs)
+        assert judged.outcome is outcome
+        rise = judged.facts[0].value
+        assert (rise.value, rise.stderr) == (0.0, 0.0)
+        assert rise.low == pytest.approx(-rise.high, rel=1e-12)
+    judged = generalizes_better(with_error(few, 0.0), with_error(few, 0.02))
+    assert judged.outcome is UNDECIDED
+    assert generalizes_better(with_error(few, 0.0), with_error(few, 0.5)).outcome is HOLDS
+    assert generalizes_better(with_error(few, 1.0), with_error(few, 0.5)).outcome is CONTRADICTED
+
+
+def test_an_error_of_0_on_an_unknown_number_of_examples_decides_nothing() -> None:
+    run = a_run(error=0.15, stderr=0.003)
+    blind = dataclasses.replace(run.output, log=())
+    certain = dataclasses.replace(run, output=blind, eval_error=0.0, eval_error_stderr=0.0)
+    assert generalizes_better(certain, run).reason == "an interval is not known"
+    assert robust_to_overfitting({5.0: run, 20.0: certain}).reason == "an interval is not known"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [  # of Newcombe 1998, table II, method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_interval_of_a_difference_is_newcombes(
+    one: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    found = []
+    for hits, count in (one, other):
+        run = with_error(a_run(error=0.5, stderr=math.sqrt(0.25 / count)), hits / count)
+        found.append(error_rate(run))
+    difference = rate_difference(*found)
+    assert (difference.low, difference.high) == pytest.approx((low, high), abs=5e-5)
+
+
 def test_one_length_of_training_decides_nothing() -> None:
     assert "not measured" in robust_to_overfitting({3.0: a_run()}).reason
 
@@ -210,7 +305,7 @@ def test_generalizing_is_the_evaluation_error(
 def test_errors_of_both_models_add_as_squares() -> None:
     judged = generalizes_better(a_run(error=0.1, stderr=0.03), a_run(error=0.2, stderr=0.04))
     assert judged.facts[0].value.stderr == pytest.approx(0.05)
-    assert judged.facts[0].value.low == pytest.approx(0.1 - 1.96 * 0.05, rel=1e-3)
+    assert judged.facts[0].value.low == pytest.approx(0.1 - 1.96 * 0.05, abs=0.02)
 
 
 # ---------------------------------------------------------------------------- the two surfaces
@@ -259,6 +354,10 @@ def test_ranges_are_ordered_and_other_groups_left_out(make_surface: Any) -> None
     judged = lower_layers_cost_less(a_rollback(surface, (0.5, 0.2, 0.5, 0.0), 0.01, groups))
     assert judged.outcome is HOLDS
     assert judged.facts[0].name == "rise of the error with [3, 6] put back"
+    nested = a_rollback(surface, (0.0, 0.4), 0.01, ((0, 3), (0, 6)))
+    assert "without a layer in common" in lower_layers_cost_less(nested).reason
+    apart = a_rollback(surface, (0.0, 0.2, 0.4), 0.01, ((0, 3), (0, 6), (3, 6)))
+    assert lower_layers_cost_less(apart).outcome is HOLDS
     few = a_rollback(surface, (0.5, 0.2), 0.01, ("embeddings", (3, 6)))
     assert "fewer than two groups" in lower_layers_cost_less(few).reason
 
@@ -278,6 +377,19 @@ def test_the_flatter_group_is_the_less_steep(
     assert judged.outcome is outcome
     assert judged.facts[0].name.endswith(", low")
     assert "not measured" in lower_layers_flatter({"low": surfaces["low"]}).reason
+
+
+def test_groups_of_a_model_without_an_optimum_decide_nothing(make_surface: Any) -> None:
+    surfaces = {}
+    for third, steepness in (("low", 0.1), ("high", 0.9)):
+        plateau = bowl(steepness, low=0.6)
+        surfaces[third] = a_surface(
+            make_surface, lambda a, b, loss=plateau: loss(a + 1, b), layers=third, trajectory=False
+        )
+    judged = lower_layers_flatter(surfaces)
+    assert judged.outcome is UNDECIDED
+    assert judged.reason.startswith("low, training ended in no optimum")
+    assert judged.facts[0].name == "mean rise at 0.5 ‖δ1ᴳ‖, low"
 
 
 # ----------------------------------------------------------------------------------- of a study
