@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from bertscape.matplotlib_parts import Axes, Figure
 
 
+# What stands for the counterpart in the paper of what is ours.
+NO_COUNTERPART = "no counterpart"
+BY_EYE = f"{NO_COUNTERPART} as numbers; its pictures are compared by eye"
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A paragraph; `tone` is "" or one of "missing", "warning"."""
@@ -42,6 +47,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str | Cell, ...], ...]
     numeric: bool = True  # all columns but the first are numbers, set to the right
+    paper: str = ""  # as of a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Picture:
     name: str  # of its file, and its place in the page: unique in a report
     caption: str
     panels: tuple[Panel, ...]
-    paper: str = ""  # its counterpart in the paper
+    paper: str = ""  # its counterpart there, as a phrase; empty of what no paper has: provenance
 
 
 Block = Text | Code | Table | Picture

@@ -16,6 +16,7 @@ from bertscape.report.sections.outcomes import accuracy_section, findings_sectio
 from bertscape.report.sections.training import longer_section, optimization_section
 from bertscape.report.sections.widths import shown_section, widths_section
 from bertscape.spec.checkpoint import plain
+from bertscape.spec.direction import Random
 from bertscape.study.plan import plan
 from bertscape.study.results import StudyResults
 
@@ -52,6 +53,24 @@ def _filled(section: Section) -> Section:
     return section if section.blocks else replace(section, blocks=(nothing,))
 
 
+def _second_direction(results: StudyResults) -> str:
+    spec = results.spec
+    at_random = [name for name in spec.tasks if isinstance(spec.toward(name), Random)]
+    toward = (
+        "θ2 is where the training of another task from the same start ended, and δ2 = θ2 − θ0 at "
+        "the length of δ1."
+    )
+    random = (
+        "δ2 is a random direction whose filters have the norms of θ0's: it has a length of its "
+        "own, not that of δ1."
+    )
+    if not at_random:
+        return toward
+    if len(at_random) == len(spec.tasks):
+        return random
+    return f"{toward} For {', '.join(at_random)} {random}"
+
+
 def _lead(results: StudyResults) -> Iterator[Block]:
     source = plain(results.spec.pretrained)
     model = source if isinstance(source, str) else source.get("hub") or f"job {source['job']}"
@@ -59,9 +78,8 @@ def _lead(results: StudyResults) -> Iterator[Block]:
     yield Text(
         f"{model}, fine-tuned on {tasks}: from the pre-trained start, and from a random one with "
         "the same architecture. Only the backbone moves on the surfaces; the head stays as "
-        "fine-tuning left it. θ0 is where a training began, θ1 where it ended, θ2 where that of "
-        "another task from the same start ended; δ1 = θ1 − θ0, and δ2 = θ2 − θ0 at the length of "
-        "δ1."
+        "fine-tuning left it. θ0 is where a training began, θ1 where it ended, and "
+        f"δ1 = θ1 − θ0. {_second_direction(results)}"
     )
     yield from failures(results)
     if results.missing:

@@ -57,7 +57,7 @@ def map_panel(name: str, title: str, surface: Surface, value: str, scale: ColorS
 
 
 def _mark_lost(axes: Axes, surface: Surface, value: str) -> None:
-    rows, columns = np.nonzero((surface.evaluated == 1) & np.isnan(surface[value]))
+    rows, columns = np.nonzero((surface.evaluated == 1) & ~np.isfinite(surface[value]))
     if len(rows) and surface.beta is not None:
         axes.plot(surface.alpha[columns], surface.beta[rows], "x", color=WARNING, markersize=4)
 

@@ -1,6 +1,6 @@
 """The paper's findings, each judged for each task of a study."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bertscape.report.judgement import Judgement, undecided
@@ -82,20 +82,21 @@ def _easier(here: TrainingRun, there: TrainingRun) -> Judgement:
 
 
 def _robust(results: StudyResults, task: str) -> Judgement:
-    return robust_to_overfitting(dict(longer_runs(results, task)))
+    starts = longer_starts(results, task)
+    return robust_to_overfitting({by: results.runs[task, start] for by, start in starts.items()})
 
 
-def longer_runs(results: StudyResults, task: str) -> Iterator[tuple[float, TrainingRun]]:
-    """By epochs, shortest first; the usual training is one of them only where it takes two."""
-    runs = {
-        float(start.removeprefix(LONGER)): run
-        for (name, start), run in results.runs.items()
+def longer_starts(results: StudyResults, task: str) -> dict[float, str]:
+    """Starts by epochs, shortest first; the usual training is one only where it takes two."""
+    starts = {
+        float(start.removeprefix(LONGER)): start
+        for name, start in results.runs
         if name == task and start.startswith(LONGER)
     }
     usual = results.runs.get((task, PRETRAINED))
-    if len(runs) == 1 and usual is not None and usual.output.log:
-        runs.setdefault(usual.output.log[-1].epoch, usual)
-    yield from sorted(runs.items(), key=lambda item: item[0])
+    if len(starts) == 1 and usual is not None and usual.output.log:
+        starts.setdefault(usual.output.log[-1].epoch, PRETRAINED)
+    return dict(sorted(starts.items()))
 
 
 def _agree(results: StudyResults, task: str) -> Judgement:

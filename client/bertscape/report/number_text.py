@@ -2,7 +2,7 @@
 
 import math
 
-from bertscape.readings import Estimate
+from bertscape.readings import CircleRise, Estimate
 
 UNKNOWN = "not known"
 _MOST_DECIMALS = 12
@@ -69,6 +69,12 @@ def with_interval(estimate: Estimate, scale: float = 1.0, at_least: bool = False
     texts = [_fixed(end * factor, places) for end in ends]
     span = f"{texts[1]} to {texts[2]}" if len(ends) == 3 else f"{texts[1]} or more"
     return f"{mark}{texts[0]} ({span}){power}"
+
+
+def mean_rise(circle: CircleRise) -> str:
+    """The mean rise on a circle, and how much of the circle it is of where that is not all."""
+    part = "" if circle.known in (0, 1) else f", {100 * circle.known:.0f} % known"
+    return with_interval(circle.mean) + part
 
 
 def _power(*sizes: float) -> tuple[float, str]:

@@ -117,10 +117,17 @@ def _table(table: Table) -> str:
     place = "table short" if len(table.rows) <= _SHORT else "table"
     # A caption element would be as narrow as the table.
     return (
-        f'<figure class="{place}"><figcaption>{escape(table.caption)}</figcaption>'
+        f'<figure class="{place}"><figcaption>{_caption(table)}</figcaption>'
         f'<div class="scroll" tabindex="0"><table class="{kind}">\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></figure>"
     )
+
+
+def _caption(block: Table | Picture) -> str:
+    caption = escape(block.caption)
+    if block.paper:
+        caption += f' <span class="paper">In the paper: {escape(block.paper)}.</span>'
+    return caption
 
 
 def _cells(head: tuple[str, ...], row: tuple[str | Cell, ...]) -> Iterator[str]:
@@ -140,10 +147,7 @@ def _picture(picture: Picture, draw: DrawPanel) -> str:
     panels = "".join(
         f'<div class="panel">{draw(picture.name, panel)}</div>' for panel in picture.panels
     )
-    caption = escape(picture.caption)
-    if picture.paper:
-        caption += f' <span class="paper">In the paper: {escape(picture.paper)}.</span>'
     return (
         f'<figure id="{escape(picture.name)}"><div class="panels">{panels}</div>'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f"<figcaption>{_caption(picture)}</figcaption></figure>"
     )

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from bowl_study import a_surface, bowl, build
+from bowl_study import a_layer_surface, a_surface, bowl, build
 
 from bertscape.cli import main
 from bertscape.cli.report_command import REPORT
 from bertscape.findings import CheckpointFound
+from bertscape.map_panel import scale_of
 from bertscape.report import write_report
 from bertscape.report.blocks import Cell, Page, Picture, Table, Text
 from bertscape.report.contents import page_of
-from bertscape.report.figures import figure_of
+from bertscape.report.figures import figure_of, map_panel
 from bertscape.report.findings import STATEMENTS, judge
 from bertscape.report.theme import SERIES
 from bertscape.spec.study_reading import parse_study
@@ -139,6 +141,19 @@ def test_every_section_is_there_and_filled(written: Path, results: StudyResults)
     for one in page(results).sections:
         assert any(isinstance(block, Table | Picture) for block in one.blocks), one.name
         assert not [block for block in one.blocks if isinstance(block, Text) and block.tone]
+
+
+def test_every_caption_says_where_the_paper_has_its_counterpart(
+    written: Path, results: StudyResults
+) -> None:
+    html = written.read_text(encoding="utf-8")
+    without = ("self-checks", "provenance")  # the paper tells of nothing like them
+    for one in page(results).sections:
+        for block in one.blocks:
+            if isinstance(block, Table | Picture):
+                assert bool(block.paper) == (one.name not in without), (one.name, block.caption)
+                assert f"In the paper: {escape(block.paper)}." in html or one.name in without
+    assert html.count("In the paper: ") > 20
 
 
 def test_every_picture_is_drawn_with_words_for_those_who_do_not_see_it(written: Path) -> None:
@@ -302,6 +317,76 @@ def test_a_part_that_is_not_asked_for_is_said_to_be_none(results: StudyResults) 
     values = {**results.spec.to_json(), "rollback": {"groups": []}}
     few = dataclasses.replace(results, spec=parse_study(values), rollbacks={})
     assert section(few, "rollback").endswith("The study does not ask for this part.")
+    findings = section(few, "findings")
+    for statement in STATEMENTS.values():
+        assert findings.count(statement) == 2  # by tasks, and with its reasons
+    assert findings.count("not asked for") == 2
+
+
+def test_the_usual_training_beside_one_longer_has_its_own_surface(results: StudyResults) -> None:
+    values = {**results.spec.to_json(), "longer": {"epochs": [10]}}
+    left_out = ("longer-5", "longer-20")
+    few = dataclasses.replace(
+        results,
+        spec=parse_study(values),
+        runs={key: run for key, run in results.runs.items() if key[1] not in left_out},
+        surfaces={key: one for key, one in results.surfaces.items() if key[1] not in left_out},
+    )
+    (found,) = (one for one in page(few).sections if one.name == "longer")
+    table = next(block for block in found.blocks if isinstance(block, Table))
+    assert [row[0] for row in table.rows] == ["3", "10"]
+    assert not [cell for row in table.rows for cell in row if isinstance(cell, Cell)]
+
+
+def test_a_random_direction_has_a_length_of_its_own(
+    make_surface: Any, results: StudyResults
+) -> None:
+    surfaces = {
+        key: a_surface(make_surface, bowl(0.25), y={"random": {"seed": 0}})
+        for key in results.surfaces
+    }
+    whole = page(dataclasses.replace(results, surfaces=surfaces))
+    assert "δ2 is a random direction" in page_text(Page("", whole.lead, ()))
+    for name in ("training-loss", "generalization", "longer"):
+        text = section(whole, name)
+        assert "β in the length of its random direction" in text
+        assert "the trajectory of the checkpoints (least squares)" in text
+    widths = section(whole, "widths")
+    assert "area below J(θ1) + 0.5 nat (‖δ1‖·‖δ2‖)" in widths
+    assert "curvature along β (nat/‖δ2‖²)" in widths
+    assert "mean rise at 0.5 axis units (nat)" in widths
+    assert "radius below" not in widths
+    assert "in parameter space" not in section(whole, "findings")
+    assert "not defined" in section(whole, "shown")
+
+
+def test_two_tasks_point_toward_each_other(make_surface: Any) -> None:
+    lead = page_text(Page("", page(build(make_surface)).lead, ()))
+    assert "δ2 = θ2 − θ0 at the length of δ1" in lead
+    assert "random direction" not in lead
+
+
+def test_a_circle_of_a_layer_group_that_is_cut_says_so(
+    make_surface: Any, results: StudyResults
+) -> None:
+    small = {"x": [-1.2, 1.2, 25], "y": [-1.2, 1.2, 25]}  # a circle of 1 has β up to 3.5/2.5
+    cut = a_layer_surface(make_surface, "low", 0.1, grid=small)
+    results = dataclasses.replace(results, layers={("mrpc", "low"): cut})
+    text = section(results, "layers")
+    assert re.search(r"\(\S+ to \S+\), \d+ % known", text)
+    assert "α in ‖δ1ᴳ‖ and β in ‖δ2ᴳ‖" in text
+
+
+def test_every_value_that_is_not_finite_is_marked_on_a_map(make_surface: Any) -> None:
+    def torn(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        return np.where(alpha > 3.9, np.nan, np.where(alpha < -1.9, np.inf, bowl(0.3)(alpha, beta)))
+
+    surface = a_surface(make_surface, torn)
+    scale = scale_of("train_loss", [surface])
+    figure = figure_of([map_panel("a", "a", surface, "train_loss", scale)])
+    (marks,) = (line for line in figure.axes[0].lines if line.get_marker() == "x")
+    assert sorted(set(marks.get_xdata())) == [-2.0, 4.0]
+    assert len(marks.get_xdata()) == 50
 
 
 def test_points_that_are_missing_or_not_finite_are_counted(

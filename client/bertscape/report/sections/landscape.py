@@ -1,11 +1,12 @@
 """Curves and surfaces: the training loss, and the generalization error, pre-trained or not."""
 
-import math
 from collections.abc import Iterator
 
 from bertscape.map_panel import scale_of
 from bertscape.readings import consistency
-from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
+from bertscape.readings.directions import is_random
+from bertscape.readings.shown import drawn_places
+from bertscape.report.blocks import BY_EYE, Block, Cell, Panel, Picture, Section, Table
 from bertscape.report.figures import curve_panel, map_panel
 from bertscape.report.number_text import number, with_interval
 from bertscape.report.study_parts import gaps, of_task
@@ -18,21 +19,31 @@ _MARKS = {"pretrained": "circle θ0", "finetuned": "star θ1", "toward": "square
 
 def map_key(surfaces: dict[str, Surface], *, basin: bool) -> str:
     """What the marks in these maps mean."""
-    found = [one.trajectory for one in surfaces.values() if one.trajectory is not None]
-    places = [place for one in found for place in (*one.alpha, *one.beta)]
+    are_papers = [
+        drawn_places(one, one.trajectory)[1]
+        for one in surfaces.values()
+        if one.trajectory is not None
+    ]
     there = {check.checkpoint for one in surfaces.values() for check in one.self_checks}
     marks = ", ".join(mark for name, mark in _MARKS.items() if name in there)
-    # Where the paper's projection is not defined at each checkpoint, the maps draw the other.
-    projection = "the paper's projection" if all(map(math.isfinite, places)) else "least squares"
-    moved = any(not one.spec.layers.is_all for one in surfaces.values())
+    projections = {True: "the paper's projection", False: "least squares"}
+    drawn = " or ".join(projections[is_papers] for is_papers in dict.fromkeys(are_papers))
     sentences = (
-        f"White line: the trajectory of the checkpoints ({projection})." if found else "",
+        f"White line: the trajectory of the checkpoints ({drawn})." if drawn else "",
         f"{marks[:1].upper()}{marks[1:]}." if marks else "",
         "Dashed black: edge of the basin, half of chance, ½ ln K nat for K classes." * basin,
         "Hatched: not evaluated; red ×: evaluated, but not a finite number.",
-        f"Axes in {'‖δ1ᴳ‖ of each group' if moved else '‖δ1‖ of each panel’s own run'}.",
+        _axes(surfaces),
     )
     return " ".join(filter(None, sentences))
+
+
+def _axes(surfaces: dict[str, Surface]) -> str:
+    if any(not one.spec.layers.is_all for one in surfaces.values()):
+        return "α in ‖δ1ᴳ‖ and β in ‖δ2ᴳ‖ of each group."
+    if any(map(is_random, surfaces.values())):
+        return "α in ‖δ1‖ of each panel’s own run, β in the length of its random direction."
+    return "Axes in ‖δ1‖ of each panel’s own run."
 
 
 def map_panels(surfaces: dict[str, Surface], value: str) -> Iterator[Panel]:
@@ -134,4 +145,4 @@ def _agreement(results: StudyResults) -> Iterator[Block]:
             "overlap (intersection over union), with 95 % intervals and the overlap by chance."
         )
         head = ("Surface", "Rank correlation", "Overlap", "By chance", "Points")
-        yield Table(caption, head, tuple(rows))
+        yield Table(caption, head, tuple(rows), paper=BY_EYE)

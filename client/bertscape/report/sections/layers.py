@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from bertscape.plot_words import group_words
 from bertscape.readings import circle_rises, optimum_area
-from bertscape.report.blocks import Block, Cell, Picture, Section, Table
+from bertscape.report.blocks import BY_EYE, Block, Cell, Picture, Section, Table
 from bertscape.report.figures import rollback_panel
-from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.number_text import mean_rise, number, with_error, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
 from bertscape.report.sizes import at_least, size_of
 from bertscape.report.study_parts import gaps, groups_of
@@ -44,17 +44,19 @@ def _readings(results: StudyResults, task: str) -> Table:
         area = "not on the grid"
         if width is not None:
             area = with_interval(size_of(width), at_least=at_least(width))
-        rises = (with_interval(circle.mean) for circle in circle_rises(surface))
+        rises = (mean_rise(circle) for circle in circle_rises(surface))
         rows.append((name, number(share), area, *rises))
     caption = (
         f"The optimum of {task} in each layer group, with 95 % intervals: ‖δ1ᴳ‖/‖δ1‖, how much of "
         "what fine-tuning moved lies in the group; the area below J(θ1) + 0.5 nat in ‖δ1ᴳ‖² (≥: it "
         "reaches the grid's border); the mean rise of the training loss in nat at 0.25, 0.5 "
-        "and 1 ‖δ1ᴳ‖."
+        "and 1 ‖δ1ᴳ‖. Areas and circles are in ‖δ1ᴳ‖ along β too, where the picture's axis is in "
+        "‖δ2ᴳ‖."
     )
     head = ("Group", "Share of δ1", "Area", "Rise at 0.25", "Rise at 0.5", "Rise at 1")
     width_of = len(head)
-    return Table(caption, head, tuple((*row, *[""] * (width_of - len(row))) for row in rows))
+    filled = tuple((*row, *[""] * (width_of - len(row))) for row in rows)
+    return Table(caption, head, filled, paper=BY_EYE)
 
 
 def rollback_section(results: StudyResults) -> Section:
@@ -116,4 +118,4 @@ def _table(task: str, found: Rollback) -> Table:
         "that of the paired differences on the same examples."
     )
     head = ("Put back", "Distance", "Accuracy", "Change", "Evaluation loss", "Training loss")
-    return Table(caption, head, tuple(rows))
+    return Table(caption, head, tuple(rows), paper="the table of rollback of layer groups")

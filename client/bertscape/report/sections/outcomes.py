@@ -1,13 +1,14 @@
 """What holds here, and the accuracies that it begins with."""
 
 import math
+from collections.abc import Iterator
 
-from bertscape.readings import Estimate
 from bertscape.report import judgement as units
-from bertscape.report.blocks import Block, Cell, Section, Table, Text
+from bertscape.report.blocks import BY_EYE, Block, Cell, Section, Table, Text
+from bertscape.report.error_rates import accuracy, rate_difference
 from bertscape.report.findings import STATEMENTS, Verdict
 from bertscape.report.judgement import Fact, Judgement, Outcome
-from bertscape.report.number_text import with_error, with_interval
+from bertscape.report.number_text import with_interval
 from bertscape.report.study_parts import gaps
 from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 
@@ -21,20 +22,13 @@ _PERCENT = 100.0
 
 def findings_section(verdicts: tuple[Verdict, ...]) -> Section:
     """A line for each finding of the paper and each task."""
-    reasons = tuple(
-        (
-            STATEMENTS[one.finding],
-            one.task,
-            _outcome(one.judgement.outcome),
-            Cell(_evidence(one.judgement), "lines"),
-        )
-        for one in verdicts
-    )
+    reasons = tuple(row for name in STATEMENTS for row in _reasons(name, verdicts))
     caption = (
         "The paper's findings, and what this study says of each. “Undecided” means that the "
         "intervals are too wide, or that something is missing, and not that a finding is wrong."
     )
     why = "What decides, and the numbers with their 95 % intervals."
+    head = ("Finding", "Task", "Here", "Why")
     return Section(
         "findings",
         "What holds here",
@@ -44,9 +38,24 @@ def findings_section(verdicts: tuple[Verdict, ...]) -> Section:
                 "Each model was trained once. The intervals say what another sample of examples "
                 "might change; they do not say what another seed would: that takes several runs."
             ),
-            Table(why, ("Finding", "Task", "Here", "Why"), reasons, numeric=False),
+            Table(why, head, reasons, numeric=False, paper=BY_EYE),
         ),
     )
+
+
+_NOT_ASKED_FOR = Cell("not asked for", "missing")
+
+
+def _reasons(
+    finding: str, verdicts: tuple[Verdict, ...]
+) -> Iterator[tuple[str, str, Cell, str | Cell]]:
+    """A row for each task; one that says so where the study asks for it of none."""
+    there = [one for one in verdicts if one.finding == finding]
+    if not there:
+        yield STATEMENTS[finding], "", _NOT_ASKED_FOR, "The study does not ask for this part."
+    for one in there:
+        outcome = _outcome(one.judgement.outcome)
+        yield STATEMENTS[finding], one.task, outcome, Cell(_evidence(one.judgement), "lines")
 
 
 def _overview(verdicts: tuple[Verdict, ...], caption: str) -> Table:
@@ -56,13 +65,13 @@ def _overview(verdicts: tuple[Verdict, ...], caption: str) -> Table:
 
     def cell(finding: str, task: str) -> Cell:
         outcome = found.get((finding, task))
-        return Cell("not asked for", "missing") if outcome is None else _outcome(outcome)
+        return _NOT_ASKED_FOR if outcome is None else _outcome(outcome)
 
     rows: tuple[tuple[str | Cell, ...], ...] = tuple(
-        (STATEMENTS[finding], *(cell(finding, task) for task in tasks))
-        for finding in dict.fromkeys(one.finding for one in verdicts)
+        (STATEMENTS[finding], *(cell(finding, task) for task in tasks)) for finding in STATEMENTS
     )
-    return Table(caption, ("Finding", *tasks), rows, numeric=False)
+    paper = "the conclusions that it draws"
+    return Table(caption, ("Finding", *tasks), rows, numeric=False, paper=paper)
 
 
 def _outcome(outcome: Outcome) -> Cell:
@@ -96,11 +105,13 @@ def accuracy_section(results: StudyResults) -> Section:
         here, there = results.runs.get((task, PRETRAINED)), results.runs.get((task, SCRATCH))
         rows.append((task, _accuracy(here), _accuracy(there), _gain(here, there)))
     caption = (
-        "Accuracy of the final models on the evaluation split, in %, ± one standard error; the "
-        "difference in percentage points, with the errors of both added as squares."
+        "Accuracy of the final models on the evaluation split, in %, and the difference in "
+        "percentage points, with 95 % intervals: Wilson's of a rate, Newcombe's of a difference, "
+        "as if each model had examples of its own."
     )
     head = ("Task", "Pre-trained", "From scratch", "Difference")
-    blocks: tuple[Block, ...] = (Table(caption, head, tuple(rows)),)
+    paper = "accuracies of the fine-tuned models, beside those with layers put back"
+    blocks: tuple[Block, ...] = (Table(caption, head, tuple(rows), paper=paper),)
     return Section(
         "accuracy", "Accuracy", (*blocks, *gaps(results, "finetune/", "start/", longer=False))
     )
@@ -109,12 +120,10 @@ def accuracy_section(results: StudyResults) -> Section:
 def _accuracy(run: TrainingRun | None) -> str | Cell:
     if run is None:
         return Cell("missing", "missing")
-    return with_error(run.accuracy, run.eval_error_stderr, _PERCENT)
+    return with_interval(accuracy(run), _PERCENT)
 
 
 def _gain(here: TrainingRun | None, there: TrainingRun | None) -> str | Cell:
     if here is None or there is None:
         return Cell("missing", "missing")
-    stderr = math.hypot(here.eval_error_stderr, there.eval_error_stderr)
-    gain = Estimate.of(here.accuracy - there.accuracy, stderr)
-    return with_error(gain.value, gain.stderr, _PERCENT)
+    return with_interval(rate_difference(accuracy(here), accuracy(there)), _PERCENT)

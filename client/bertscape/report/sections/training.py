@@ -5,11 +5,22 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.readings import overfitting
-from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
+from bertscape.readings import Estimate, overfitting
+from bertscape.report.blocks import (
+    BY_EYE,
+    NO_COUNTERPART,
+    Block,
+    Cell,
+    Panel,
+    Picture,
+    Section,
+    Table,
+)
+from bertscape.report.error_rates import accuracy
 from bertscape.report.figures import Series, line_panel, look_of
-from bertscape.report.findings import longer_runs
-from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.findings import longer_starts
+from bertscape.report.loss_steps import middle_steps
+from bertscape.report.number_text import number, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
 from bertscape.report.study_parts import gaps, of_task
 from bertscape.report.words import LONGER, slug, start_words
@@ -35,9 +46,9 @@ def optimization_section(results: StudyResults) -> Section:
 
 def _optimization(task: str, runs: Mapping[str, TrainingRun]) -> Picture:
     caption = (
-        f"Task {task}. Training loss as the optimizer met it, each point the mean since the one "
-        "before; and loss and error on the evaluation split at the checkpoints that were kept, "
-        "with 95 % intervals. × at the foot: not finite."
+        f"Task {task}. Training loss as the optimizer met it, each point the mean of the steps "
+        "since the one before, at their middle; and loss and error on the evaluation split at the "
+        "checkpoints that were kept, with 95 % intervals. × at the foot: not finite."
     )
     panels = (
         line_panel(
@@ -78,8 +89,9 @@ def _line(start: str, log: tuple[LogEntry, ...], value: str, x: str, look: int) 
         found = (getattr(entry, name, None) for entry in entries)
         return np.array([np.nan if v is None else v for v in found], dtype=np.float64)
 
-    stderr = None if value == "loss" else column(f"{value}_stderr")
-    return Series(start_words(start), column(x), column(value), stderr, look)
+    if value == "loss":
+        return Series(start_words(start), middle_steps(column(x)), column(value), look=look)
+    return Series(start_words(start), column(x), column(value), column(f"{value}_stderr"), look)
 
 
 def _equal_steps(task: str, runs: Mapping[str, TrainingRun]) -> Iterator[Table]:
@@ -96,8 +108,11 @@ def _equal_steps(task: str, runs: Mapping[str, TrainingRun]) -> Iterator[Table]:
             for one in lines.values()
         )
         rows.append((f"step {step:,}", *(number(float(value)) for value in values)))
-    caption = f"Training loss of {task} after equal steps, nat; logged losses joined by lines."
-    yield Table(caption, ("After", *lines), tuple(rows))
+    caption = (
+        f"Training loss of {task} after equal steps, nat; logged losses, each at the middle of its "
+        "steps, joined by lines."
+    )
+    yield Table(caption, ("After", *lines), tuple(rows), paper=BY_EYE)
 
 
 # ------------------------------------------------------------------------------ longer training
@@ -136,29 +151,30 @@ def _along(results: StudyResults, task: str) -> Iterator[Block]:
         "95 % intervals."
     )
     panels = tuple(_evaluated(task, runs, "epoch", "epochs"))
-    yield Picture(f"longer-evaluation-{slug(task)}", caption, panels)
+    yield Picture(f"longer-evaluation-{slug(task)}", caption, panels, NO_COUNTERPART)
     rows = []
-    for epochs, run in longer_runs(results, task):
+    for epochs, start in longer_starts(results, task).items():
+        run = results.runs[task, start]
         rows.append(
             (
                 f"{epochs:g}",
-                with_error(100 * run.accuracy, 100 * run.eval_error_stderr),
-                with_error(run.eval_loss, run.eval_loss_stderr),
-                *_after_minimum(results, task, epochs),
+                with_interval(accuracy(run), 100.0),
+                with_interval(Estimate.of(run.eval_loss, run.eval_loss_stderr)),
+                *_after_minimum(results, task, start),
             )
         )
     caption = (
         f"Trainings of {task} by their epochs: accuracy in % and evaluation loss in nat at the "
-        "end, ± one standard error; and what both changed by, after the training loss was down to "
-        "its minimum, along the trajectory (with θ1's head; 95 % intervals)."
+        "end; and what error and loss changed by, after the training loss was down to its minimum, "
+        "along the trajectory (with θ1's head). With 95 % intervals."
     )
     head = ("Epochs", "Accuracy", "Evaluation loss", "Error after minimum (points)",
             "Loss after minimum (nat)")  # fmt: skip
-    yield Table(caption, head, tuple(rows))
+    yield Table(caption, head, tuple(rows), paper=BY_EYE)
 
 
-def _after_minimum(results: StudyResults, task: str, epochs: float) -> tuple[str | Cell, ...]:
-    surface = results.surfaces.get((task, f"longer-{epochs:g}"))
+def _after_minimum(results: StudyResults, task: str, start: str) -> tuple[str | Cell, ...]:
+    surface = results.surfaces.get((task, start))
     found = None if surface is None else overfitting(surface)
     if found is None:
         return (Cell("missing", "missing"), Cell("missing", "missing"))

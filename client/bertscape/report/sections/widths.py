@@ -7,17 +7,28 @@ import numpy as np
 
 from bertscape.readings import (
     Readings,
+    Shown,
     ShownCheckpoint,
     basin_width,
     measure,
     shown_checkpoints,
 )
+from bertscape.readings.directions import is_random
 from bertscape.readings.estimate import NORMAL_95
 from bertscape.readings.width import DEFAULT_THRESHOLD
-from bertscape.report.blocks import Block, Cell, Panel, Picture, Section, Table
+from bertscape.report.blocks import (
+    BY_EYE,
+    NO_COUNTERPART,
+    Block,
+    Cell,
+    Panel,
+    Picture,
+    Section,
+    Table,
+)
 from bertscape.report.figures import Series, line_panel
-from bertscape.report.number_text import number, with_error, with_interval
-from bertscape.report.sizes import at_least, radius_in_space, size_of
+from bertscape.report.number_text import mean_rise, number, with_error, with_interval
+from bertscape.report.sizes import at_least, radius_in_space, size_of, units_of
 from bertscape.report.study_parts import gaps, of_task
 from bertscape.report.words import slug, start_words
 from bertscape.study.results import StudyResults
@@ -41,16 +52,26 @@ def _widths(task: str, surfaces: dict[str, Surface]) -> Table:
     columns = [dict(_readings(surface)) for surface in surfaces.values()]
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = tuple((name, *(column.get(name, "") for column in columns)) for name in names)
+    if any(map(is_random, surfaces.values())):
+        units = (
+            "Lengths along α are in ‖δ1‖ of each run itself; β is in ‖δ2‖, the length of a random "
+            "direction, which is another: circles are those of the picture, and no size is known "
+            "in parameter space."
+        )
+    else:
+        units = (
+            "Lengths are in ‖δ1‖ of each run itself; the last rows give them in parameter space."
+        )
     caption = (
-        f"Readings of {task} off the surfaces, with 95 % intervals. Lengths are in ‖δ1‖ of each "
-        "run itself; the last rows give them in parameter space. ≥: the region reaches the grid's "
-        "border or points that were not evaluated."
+        f"Readings of {task} off the surfaces, with 95 % intervals. {units} ≥: the region reaches "
+        "the grid's border or points that were not evaluated."
     )
-    return Table(caption, ("Reading", *(start_words(start) for start in surfaces)), rows)
+    head = ("Reading", *(start_words(start) for start in surfaces))
+    return Table(caption, head, rows, paper=BY_EYE)
 
 
 def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
-    found = measure(surface)
+    found, units = measure(surface), units_of(surface)
     if found.end_point is None:
         yield "training loss of θ1 (nat)", Cell("θ1 is not on the grid", "missing")
     else:
@@ -58,22 +79,21 @@ def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
         yield "training loss of θ1 (nat)", with_error(end.train_loss, end.train_loss_stderr)
     for area in found.areas:
         size = with_interval(size_of(area), at_least=at_least(area))
-        yield f"area below J(θ1) + {area.threshold:g} nat (‖δ1‖²)", size
+        yield f"area below J(θ1) + {area.threshold:g} nat ({units.area})", size
     for length in found.lengths:
         size = with_interval(size_of(length), at_least=at_least(length))
         yield f"length along α below J(θ1) + {length.threshold:g} nat (‖δ1‖)", size
     yield "length along α below half of chance (‖δ1‖)", str(basin_width(surface))
     for circle in found.circles:
-        whole = "" if circle.known == 1 else f", {100 * circle.known:.0f} % known"
-        yield f"mean rise at {circle.radius:g} ‖δ1‖ (nat)", with_interval(circle.mean) + whole
+        yield f"mean rise at {circle.radius:g} {units.circle} (nat)", mean_rise(circle)
         more = circle.known < 1
         yield (
-            f"largest rise at {circle.radius:g} ‖δ1‖ (nat)",
+            f"largest rise at {circle.radius:g} {units.circle} (nat)",
             with_interval(circle.maximum, 1.0, more and math.isfinite(circle.maximum.value)),
         )
     for one in found.curvatures:
-        axis = {"x": "α", "y": "β"}[one.axis]
-        yield f"curvature along {axis} (nat/‖δ1‖²)", with_interval(one.curvature)
+        axis, unit = {"x": ("α", "‖δ1‖"), "y": ("β", units.beta)}[one.axis]
+        yield f"curvature along {axis} (nat/{unit}²)", with_interval(one.curvature)
     yield from _in_parameter_space(surface, found)
 
 
@@ -83,9 +103,10 @@ def _in_parameter_space(surface: Surface, found: Readings) -> Iterator[tuple[str
         yield "cosine of δ1 and δ2", number(found.directions.cosine)
     yield "‖δ1‖", number(norm)
     for area in found.areas:
-        if area.threshold == DEFAULT_THRESHOLD:
-            radius = with_interval(radius_in_space(surface, area), at_least=at_least(area))
-            yield f"radius below J(θ1) + {area.threshold:g} nat, in parameter space", radius
+        radius = radius_in_space(surface, area)
+        if area.threshold == DEFAULT_THRESHOLD and radius is not None:
+            name = f"radius below J(θ1) + {area.threshold:g} nat, in parameter space"
+            yield name, with_interval(radius, at_least=at_least(area))
 
 
 # ------------------------------------------------------------------------------ true and shown
@@ -104,7 +125,7 @@ def shown_section(results: StudyResults) -> Section:
                 f"Training loss of the checkpoints of {task}: true (each backbone with θ1's head, "
                 "with 95 % intervals), and what the surface shows where the checkpoint is drawn."
             )
-            blocks.append(Picture(f"shown-{slug(task)}", caption, panels))
+            blocks.append(Picture(f"shown-{slug(task)}", caption, panels, NO_COUNTERPART))
             blocks += [_table(task, start, checkpoints) for start, checkpoints in found.items()]
     return Section(
         "shown", "How far to believe the trajectories", (*blocks, *gaps(results, "surface/"))
@@ -120,8 +141,9 @@ def _panel(task: str, start: str, found: Sequence[ShownCheckpoint]) -> Panel:
     series = [
         Series("true", steps, true, stderr),
         Series("shown, nearest place", steps, nearest, look=1),
-        Series("shown, paper's projection", steps, paper, look=2),
     ]
+    if any(map(_is_defined, (one.paper for one in found))):
+        series.append(Series("shown, paper's projection", steps, paper, look=2))
     title = f"{task}, {start_words(start)}"
     return line_panel(
         slug(start), title, series, ("optimizer step", "training loss (nat)"), bars=True
@@ -140,17 +162,23 @@ def _table(task: str, start: str, found: Sequence[ShownCheckpoint]) -> Table:
         f"‖δ1‖.{more}"
     )
     head = ("Step", "True", "Nearest place", "Paper's projection", "Off the plane")
-    return Table(caption, head, rows)
+    return Table(caption, head, rows, paper=NO_COUNTERPART)
+
+
+def _is_defined(shown: Shown) -> bool:
+    """Whether the projection is: some checkpoints have none of the paper's."""
+    return math.isfinite(shown.alpha + shown.beta)
 
 
 def _row(one: ShownCheckpoint) -> tuple[str | Cell, ...]:
-    def cell(value: float) -> str | Cell:
-        if math.isnan(value):
-            return Cell("not on the grid", "missing")
-        differs = abs(value - one.true.value) > NORMAL_95 * one.true.stderr + 1e-6
-        return Cell(number(value), "warning" if differs else "")
+    def cell(place: Shown) -> str | Cell:
+        if math.isnan(place.value):
+            defined = _is_defined(place)
+            return Cell("not on the grid" if defined else "not defined", "missing")
+        differs = abs(place.value - one.true.value) > NORMAL_95 * one.true.stderr + 1e-6
+        return Cell(number(place.value), "warning" if differs else "")
 
     true = with_error(one.true.value, one.true.stderr)
-    shown = cell(one.least_squares.value), cell(one.paper.value)
+    shown = cell(one.least_squares), cell(one.paper)
     near = one.residual < _ON_THE_PLANE
     return f"{one.step:,}", true, *shown, "on it" if near else number(one.residual, 2)
