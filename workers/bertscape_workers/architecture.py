@@ -31,6 +31,11 @@ _OFFSET_POSITIONS = frozenset(
 _CLASSIFIER = "ForSequenceClassification"
 _POSITION_KEYS = ("max_position_embeddings", "n_positions")
 
+# What transformers 5 computes of `position_embedding_type`. It dropped relative positions, and of
+# most families no longer reads the setting: it would compute absolute ones without a word.
+_POSITION_TYPES = {"esm": ("absolute", "rotary")}
+_ABSOLUTE = ("absolute",)
+
 # Settings that change what the same tensors compute, under the names that families give them.
 _FUNCTION_KEYS = (
     "model_type",
@@ -73,6 +78,20 @@ def refuse_long_inputs(config: Config, max_length: int) -> None:
             "data.max_length",
             max_length,
             f"at most {limit}, the positions of the model",
+        )
+
+
+def refuse_other_positions(config: Config, key: str) -> None:
+    """Raise `InvalidInput` where transformers would compute other positions than the config's."""
+    found, family = config.get("position_embedding_type"), config.get("model_type")
+    known = _POSITION_TYPES.get(str(family), _ABSOLUTE)
+    if found is not None and found not in known:
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            key,
+            found,
+            f"{' or '.join(known)}: transformers computes no other of a {family} model",
+            "is its position_embedding_type",
         )
 
 
