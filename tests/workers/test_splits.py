@@ -1,5 +1,7 @@
 """Tokenizing rows and looking up labels."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from tiny_inputs import VOCABULARY
@@ -8,7 +10,9 @@ from tokenizers.models import WordLevel
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from bertscape.errors import InvalidInput
+from bertscape_workers import splits
 from bertscape_workers.splits import TokenizedSplit, Vocabulary, build_split
+from bertscape_workers.starting_model import examples_of
 from bertscape_workers.tables import Row
 
 WHOLE = Vocabulary(tokens=len(VOCABULARY), token_types=2)
@@ -50,17 +54,99 @@ def test_a_model_without_token_types_gets_none() -> None:
     assert build([row("a|it")], vocabulary).token_types is None
 
 
+@pytest.mark.parametrize("types", [0, 2])
+@pytest.mark.parametrize("text", ["a film|it was not", "a film and it was not"])
+def test_a_few_rows_at_a_time_give_the_bytes_of_all_at_once(
+    types: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = Vocabulary(tokens=len(VOCABULARY), token_types=types)
+    rows = [row(text.replace("not", " ".join(["very"] * (n % 5 + 1)))) for n in range(11)]
+    whole = build(rows, vocabulary)
+    for count in (1, 4, 11):
+        monkeypatch.setattr(splits, "_ROWS", count)
+        parts = build(rows, vocabulary)
+        assert parts.sha256() == whole.sha256()
+        assert (parts.tokens.dtype, parts.lengths.dtype) == (np.int32, np.int32)
+        assert (parts.token_types is None) == (types == 0)
+
+
+def test_tokenizing_never_holds_all_of_a_split_as_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "_ROWS", 64)
+    rows = [row("a " * 60 + "film", n % 3) for n in range(4096)]
+    build(rows[:64])  # what is set up once
+    tracemalloc.start()
+    split = build(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(split.tokens) == 4096 * 32
+    # The parts and what they are joined to; lists take twice as much again.
+    assert peak < 2.5 * split.bytes
+
+
+def test_training_sees_each_example_as_it_is_asked_for() -> None:
+    split = build([row("a film|it", 2), row("book|a", 1)])
+    examples = examples_of(split)
+    assert len(examples) == 2  # type: ignore[arg-type]  # torch's Dataset declares no length
+    assert split.token_types is not None
+    assert examples[1] == {
+        "input_ids": split.tokens[6:].tolist(),
+        "token_type_ids": split.token_types[6:].tolist(),
+        "labels": 1,
+    }
+
+
 def test_labels_are_numbers_or_names() -> None:
     labels = [0, 2, "1", "yes", "maybe", np.int64(1)]
     found = build([row("a", label) for label in labels]).labels
     assert found.tolist() == [0, 2, 1, 1, 2, 1]
 
 
-def test_a_number_that_is_a_class_name_is_that_class() -> None:
+def classes(labels: list[object], names: list[str]) -> list[int]:
     tokenizer = BertTokenizerFast(vocab=VOCABULARY)
-    names = {"1": 0, "2": 1}
-    split = build_split("data.train", [row("a", "1")], tokenizer, 8, WHOLE, names, 2)
-    assert split.labels.tolist() == [0]
+    index = {name: number for number, name in enumerate(names)}
+    rows = [row("a", label) for label in labels]
+    split = build_split("data.train", rows, tokenizer, 8, WHOLE, index, len(names))
+    found: list[int] = split.labels.tolist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "expected"),
+    [
+        (["1", "2", "3", "4", "5"], [1, 2, 3, 4, 5], [0, 1, 2, 3, 4]),
+        (["1", "0"], [0, 1], [1, 0]),
+        (["-1", "1"], [-1, 1], [0, 1]),
+        (["0", "1", "2"], [0, 1, 2], [0, 1, 2]),
+        (["LABEL_0", "LABEL_1"], [0, 1], [0, 1]),
+        (["1", "more"], [1], [0]),
+    ],
+)
+def test_a_number_is_the_same_class_as_text_and_as_a_number(
+    names: list[str], numbers: list[int], expected: list[int]
+) -> None:
+    forms: list[list[object]] = [
+        list(numbers),
+        [np.int64(number) for number in numbers],
+        [str(number) for number in numbers],
+    ]
+    for labels in forms:
+        assert classes(labels, names) == expected
+    written = [f" {number}" for number in numbers if number >= 0]
+    assert classes([*written], names) == [
+        index for number, index in zip(numbers, expected, strict=True) if number >= 0
+    ]
+
+
+@pytest.mark.parametrize("label", [0, "0", 6, "6"])
+def test_where_all_names_are_numbers_none_is_an_index(label: object) -> None:
+    message = r"expected a name in the head's label2id \(1, 2, 3, 4, 5\)$"
+    with pytest.raises(InvalidInput, match=message):
+        classes([label], ["1", "2", "3", "4", "5"])
+
+
+def test_only_some_of_many_names_are_told() -> None:
+    with pytest.raises(InvalidInput, match=r"\(intent 0, intent 1, .*, intent 9, … 150 in all\)"):
+        classes(["intent 150"], [f"intent {number}" for number in range(150)])
 
 
 @pytest.mark.parametrize("label", [3, -1, "3", "-1", "never", None, True, 1.0, ""])

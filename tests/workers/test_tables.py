@@ -62,6 +62,23 @@ def test_jsonl_and_parquet_keep_types(tmp_path: Path) -> None:
         ]
 
 
+def test_parquet_rows_are_numbered_across_its_groups(tmp_path: Path) -> None:
+    values = [{"text": str(number), "label": number} for number in range(7)]
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.Table.from_pylist(values), path, row_group_size=3)
+    expected = [Row(f"row {n + 1}", (str(n),), n) for n in range(7)]
+    assert read_rows(data(path), "train") == expected
+    drawn = read_rows(data(path, examples=4), "train")
+    assert [one for one in expected if one in drawn] == drawn
+    assert len(drawn) == 4
+
+
+def test_a_sample_of_nothing_is_empty(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "text\tlabel\n")
+    with pytest.raises(InvalidInput, match=r"a\.tsv' is empty; expected at least one"):
+        read_rows(data(path, examples=1), "train")
+
+
 def test_a_sample_is_seeded_and_keeps_the_files_order(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "text\tlabel\n" + "".join(f"{n}\t0\n" for n in range(100)))
     drawn = [int(row.texts[0]) for row in read_rows(data(path, examples=20, seed=1), "train")]

@@ -1,9 +1,10 @@
 """Splits: tokenized examples with labels, as a few flat arrays."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.tables import Row
+
+# Rows that are tokenized at a time: what a tokenizer gives takes ten times the arrays' memory.
+_ROWS = 4096
+
+_NUMBER = re.compile(r"-?[0-9]+")
+_NAMES_TOLD = 10  # of a head's label2id, in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +102,19 @@ def _load(files: CheckpointFiles) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def tokenize(
-    rows: Sequence[Row],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    vocabulary: Vocabulary,
-) -> dict[str, list[list[int]]]:
-    """Token ids, and token types where the model and the tokenizer have them, for each row."""
+@dataclass(frozen=True, slots=True)
+class _Tokenized:
+    """Some neighbouring rows, tokenized; arrays as in `TokenizedSplit`."""
+
+    tokens: NDArray[np.int32]
+    token_types: NDArray[np.int32] | None
+    lengths: NDArray[np.int32]
+
+
+def _tokenize(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int, with_types: bool
+) -> _Tokenized:
     columns = [[row.texts[index] for row in rows] for index in range(len(rows[0].texts))]
-    with_types = vocabulary.token_types > 0 and "token_type_ids" in tokenizer.model_input_names
     encoded = tokenizer(
         *columns,
         truncation=True,
@@ -112,7 +123,16 @@ def tokenize(
         return_token_type_ids=with_types,
         verbose=False,
     )
-    return {name: encoded[name] for name in ("input_ids", "token_type_ids") if name in encoded}
+    ids = encoded["input_ids"]
+    return _Tokenized(
+        tokens=_flat(ids),
+        token_types=_flat(encoded["token_type_ids"]) if "token_type_ids" in encoded else None,
+        lengths=np.array([len(one) for one in ids], dtype=np.int32),
+    )
+
+
+def _flat(lists: Iterable[Sequence[int]]) -> NDArray[np.int32]:
+    return np.fromiter(chain.from_iterable(lists), dtype=np.int32)
 
 
 def build_split(
@@ -138,36 +158,35 @@ def build_split(
     Raises:
         InvalidInput: a label that is no class of the head, or a token that the model lacks.
     """
-    numbers = [_label(row, key, labels, classes) for row in rows]
-    encoded = tokenize(rows, tokenizer, max_length, vocabulary)
-    _refuse_tokenless(rows, encoded["input_ids"], key)
-    tokens = _flat(encoded["input_ids"])
-    types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoded else None
+    names = _ClassNames(labels, classes)
+    numbers = [names.index(row, key) for row in rows]
+    with_types = vocabulary.token_types > 0 and "token_type_ids" in tokenizer.model_input_names
+    parts = [
+        _tokenize(rows[first : first + _ROWS], tokenizer, max_length, with_types)
+        for first in range(0, len(rows), _ROWS)
+    ]
+    lengths = np.concatenate([part.lengths for part in parts])
+    _refuse_tokenless(rows, lengths, key)
+    tokens = np.concatenate([part.tokens for part in parts])
+    found = [part.token_types for part in parts if part.token_types is not None]
+    types = np.concatenate(found) if found else None
     _refuse_above(tokens, vocabulary.tokens, "token ids", key)
     if types is not None:
         _refuse_above(types, vocabulary.token_types, "token types", key)
-    return TokenizedSplit(
-        tokens=tokens,
-        token_types=types,
-        lengths=np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int32),
-        labels=np.array(numbers, dtype=np.int64),
-    )
+    return TokenizedSplit(tokens, types, lengths, np.array(numbers, dtype=np.int64))
 
 
-def _refuse_tokenless(rows: Sequence[Row], ids: Sequence[Sequence[int]], key: str) -> None:
+def _refuse_tokenless(rows: Sequence[Row], lengths: NDArray[np.int32], key: str) -> None:
     """A tokenizer that adds no special tokens makes nothing of an empty text."""
-    for row, tokens in zip(rows, ids, strict=True):
-        if not tokens:
-            raise InvalidInput.of(
-                ProblemType.INVALID_DATA,
-                f"{key}, {row.place}: text",
-                " | ".join(row.texts),
-                "text that the tokenizer makes at least one token of",
-            )
-
-
-def _flat(lists: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-    return np.fromiter((number for one in lists for number in one), dtype=np.int32)
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        row = rows[empty[0]]
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}, {row.place}: text",
+            " | ".join(row.texts),
+            "text that the tokenizer makes at least one token of",
+        )
 
 
 def _refuse_above(ids: NDArray[np.int32], count: int, what: str, key: str) -> None:
@@ -180,25 +199,49 @@ def _refuse_above(ids: NDArray[np.int32], count: int, what: str, key: str) -> No
         )
 
 
-def _label(row: Row, key: str, names: Mapping[str, int], classes: int) -> int:
-    """A class name of the head, else a whole number, which may be written as text."""
-    value = row.label
-    index: Any = None
-    match value:
-        case bool():
-            pass
-        case int() | np.integer():
-            index = int(value)
-        case str() if value in names:
-            index = names[value]
-        case str() if value.strip().isascii() and value.strip().isdecimal():
-            index = int(value)
-    if index is None or not 0 <= index < classes:
-        known = ", ".join(names) if names else "none"
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA,
-            f"{key}, {row.place}: label",
-            value,
-            f"a whole number from 0 to {classes - 1}, or a name in the head's label2id ({known})",
-        )
-    return int(index)
+@dataclass(frozen=True, slots=True)
+class _ClassNames:
+    """What a label may be: a class name of the head, else a class's index.
+
+    A number is looked up among the names before it is taken for an index: where it stands as text
+    and where it stands as a number, it is the same class. Where all names are numbers there are no
+    indices beside them, for they would be taken for one another.
+    """
+
+    names: Mapping[str, int]
+    classes: int  # K
+
+    def index(self, row: Row, key: str) -> int:
+        """The class of a row, in [0, K)."""
+        value = row.label
+        index: int | None = None
+        match value:
+            case bool():
+                pass
+            case str() if value in self.names:
+                index = self.names[value]
+            case str() if value.strip().isascii() and value.strip().isdecimal():
+                index = self._of_number(int(value))
+            case int() | np.integer():
+                index = self._of_number(int(value))
+        if index is None or not 0 <= index < self.classes:
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA, f"{key}, {row.place}: label", value, self._expected()
+            )
+        return index
+
+    def _of_number(self, number: int) -> int | None:
+        named = self.names.get(str(number))
+        return number if named is None and not self._all_numbers() else named
+
+    def _all_numbers(self) -> bool:
+        return bool(self.names) and all(_NUMBER.fullmatch(name) for name in self.names)
+
+    def _expected(self) -> str:
+        some = list(self.names)[:_NAMES_TOLD]
+        if len(some) < len(self.names):
+            some.append(f"… {len(self.names)} in all")
+        name = f"a name in the head's label2id ({', '.join(some) or 'none'})"
+        if self._all_numbers():
+            return name
+        return f"a whole number from 0 to {self.classes - 1}, or {name}"

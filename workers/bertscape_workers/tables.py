@@ -55,11 +55,14 @@ def read_rows(data: Data, name: str) -> list[Row]:
     """
     split, key = _split(data, name), f"data.{name}"
     columns = (*data.text, data.label)
-    records = list(_records(split, key, columns))
-    if not records:
-        raise _empty(key, source_name(split))
-    chosen = _sample(len(records), split, key)
-    return [_row(records[index], data, key, source_name(split)) for index in chosen]
+    records: Iterable[_Record] = _records(split, key, columns)
+    if split.examples is not None:
+        records = _sample(list(records), split.examples, split, key)
+    source = source_name(split)
+    rows = [_row(record, data, key, source) for record in records]
+    if not rows:
+        raise _empty(key, source)
+    return rows
 
 
 def column_names(path: Path, key: str) -> tuple[str, ...]:
@@ -109,19 +112,20 @@ def _split(data: Data, name: str) -> Split:
     return data.train if name == "train" else data.eval
 
 
-def _sample(count: int, split: Split, key: str) -> Iterable[int]:
-    """Which rows, in file order; with equal seeds a smaller sample is part of a larger one."""
-    if split.examples is None:
-        return range(count)
-    if split.examples > count:
+def _sample(records: list[_Record], examples: int, split: Split, key: str) -> list[_Record]:
+    """Some of them, in file order; with equal seeds a smaller sample is part of a larger one."""
+    count = len(records)
+    if not count:
+        return records
+    if examples > count:
         raise InvalidInput.of(
             ProblemType.INVALID_DATA,
             f"{key}.examples",
-            split.examples,
+            examples,
             f"at most {count}, the examples of {source_name(split)}",
         )
-    drawn = np.random.default_rng(split.seed).permutation(count)[: split.examples]
-    return [int(index) for index in np.sort(drawn)]
+    drawn = np.random.default_rng(split.seed).permutation(count)[:examples]
+    return [records[index] for index in np.sort(drawn)]
 
 
 def _row(record: _Record, data: Data, key: str, source: str) -> Row:
@@ -249,11 +253,13 @@ def _parquet_records(path: Path, key: str, columns: Sequence[str]) -> Iterator[_
 
     found = _parquet_columns(path, key)
     present = [name for name in dict.fromkeys(columns) if name in found]
-    table = parquet.read_table(path, columns=present)
     # Where a column is missing, the message gives the names of all that there are.
     others = [] if len(present) == len(set(columns)) else list(found)
-    for number, values in enumerate(table.to_pylist(), 1):
-        yield _Record(f"row {number}", {**dict.fromkeys(others), **values})
+    with parquet.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=present)
+        every_row = (values for batch in batches for values in batch.to_pylist())
+        for number, values in enumerate(every_row, 1):
+            yield _Record(f"row {number}", {**dict.fromkeys(others), **values})
 
 
 def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
