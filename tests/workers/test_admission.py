@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
-from transformers import BertForMaskedLM, DistilBertConfig, PreTrainedConfig, RobertaConfig
+from transformers import (
+    BertForMaskedLM,
+    DistilBertConfig,
+    ElectraConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+)
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import Limits
+from bertscape.spec import FinetuneSpec, Limits, parse_spec
 from bertscape_workers import packed_attention
 from bertscape_workers.admission import admit, memory_need
 from bertscape_workers.memory import BLOCK, GPU_BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
@@ -34,6 +40,13 @@ def refused(call: Callable[[], object], kind: ProblemType, key: str, *parts: str
 def with_model(bert: Inputs, **changes: Any) -> Any:
     model = {"pretrained": str(bert.pretrained), "finetuned": str(bert.finetuned)}
     return bert.spec(model={**model, **{key: str(path) for key, path in changes.items()}})
+
+
+def training(bert: Inputs, **changes: Any) -> FinetuneSpec:
+    model = {"pretrained": str(bert.pretrained)}
+    spec = parse_spec({"kind": "finetune", "model": model, "data": bert.data(), **changes})
+    assert isinstance(spec, FinetuneSpec)
+    return spec
 
 
 def saved(folder: Path, config: PreTrainedConfig) -> Path:
@@ -113,6 +126,39 @@ def test_symbolic_links_are_resolved_before_the_roots(bert: Inputs, tmp_path: Pa
     refused(
         lambda: admit(here.spec(), roots=[root]), ProblemType.PATH_NOT_ALLOWED, "data.train.path"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "file"),
+    [
+        ("model.pretrained", "config.json"),
+        ("model.pretrained", "model.safetensors"),
+        ("model.tokenizer", "tokenizer.json"),
+        ("model.tokenizer", "additional_chat_templates/other.jinja"),
+    ],
+)
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
+def test_no_file_of_any_folder_is_a_link_out_of_the_roots(
+    bert: Inputs, tmp_path: Path, start: str, key: str, file: str
+) -> None:
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    secret.write_text("not for everyone")
+    folders = {"model.pretrained": root / "start", "model.tokenizer": root / "tokenizer"}
+    for folder in folders.values():
+        shutil.copytree(bert.pretrained, folder)
+    spec = training(
+        bert,
+        model={name.removeprefix("model."): str(folder) for name, folder in folders.items()},
+        training={"start": start},
+    )
+    roots = [root, bert.train.parent]
+    assert admit(spec, roots=roots) == spec
+    link = folders[key] / file
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret)
+    # Before it is opened: what it holds is no part of a checkpoint either.
+    refused(lambda: admit(spec, roots=roots), ProblemType.PATH_NOT_ALLOWED, key, "leads elsewhere")
 
 
 def test_links_in_a_circle(bert: Inputs, tmp_path: Path) -> None:
@@ -377,6 +423,54 @@ def test_memory_need_counts_vectors(bert: Inputs) -> None:
     assert need.worker > PROCESS + 5 * 4 * parameters
     curve = memory_need(bert.spec(kind="curve", y=None, grid={"x": [0, 1, 2]}))
     assert curve.object_store == 2 * 4 * parameters
+
+
+def test_memory_of_a_training_is_that_of_weights_gradients_and_two_moments(bert: Inputs) -> None:
+    parameters = random_model(bert_config(), seed=0).num_parameters()
+    assert memory_need(training(bert)).worker == PROCESS + 4 * 4 * parameters
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        bert_config(num_hidden_layers=12),
+        DistilBertConfig(vocab_size=500, dim=36, hidden_dim=48, n_layers=12, n_heads=4),
+        ElectraConfig(
+            vocab_size=500,
+            embedding_size=12,
+            hidden_size=36,
+            intermediate_size=48,
+            num_hidden_layers=12,
+            num_attention_heads=4,
+        ),
+        RobertaConfig(
+            vocab_size=500,
+            hidden_size=36,
+            intermediate_size=48,
+            num_hidden_layers=12,
+            num_attention_heads=4,
+            max_position_embeddings=40,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_memory_of_a_random_start_is_counted_from_its_config_alone(
+    bert: Inputs, tmp_path: Path, config: PreTrainedConfig
+) -> None:
+    config.save_pretrained(tmp_path)
+    model = {"pretrained": str(tmp_path), "tokenizer": str(bert.pretrained)}
+    need = memory_need(training(bert, model=model, training={"start": "scratch"}))
+    counted = (need.worker - PROCESS) / 16
+    # Never more than it is, for a job is refused by this.
+    assert 0.75 < counted / random_model(config, seed=0).num_parameters() <= 1
+
+
+def test_a_random_start_of_an_unknown_architecture_is_for_its_worker_to_count(
+    bert: Inputs, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mobilebert", "hidden_size": 512}')
+    spec = training(bert, model={"pretrained": str(tmp_path)}, training={"start": "scratch"})
+    assert memory_need(spec).worker == PROCESS
 
 
 def test_stated_memory_grows_with_the_model_and_its_inputs() -> None:

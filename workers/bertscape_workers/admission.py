@@ -44,6 +44,16 @@ _NO_LIMITS = Limits()
 _TOKENIZER = "model.tokenizer"
 _PRETRAINED = "model.pretrained"
 
+# Encoders whose layers are alike and share nothing, and what their configs call their sizes.
+_ENCODERS = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+_SIZES = (
+    ("vocab_size",),
+    ("embedding_size", "hidden_size", "dim"),  # of a word, which ELECTRA widens afterwards
+    ("hidden_size", "dim"),
+    ("intermediate_size", "hidden_dim"),
+    ("num_hidden_layers", "n_layers"),
+)
+
 
 def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
     """Check a job against its files.
@@ -63,13 +73,11 @@ def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | Non
     for key, path in _paths(spec):
         _refuse_outside(key, Path(path), roots)
     spec = _resolved(spec)
+    for key, path in _folders(spec):
+        _refuse_links_outside(key, Path(path), roots)
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     _check_tokenizer(spec)
     _check_architecture(spec)
-    if roots is not None:
-        for folder in folders:
-            for file in _files(folder.key, folder.path):
-                _refuse_outside(folder.key, file, roots)
     _check_checkpoints(folders, spec)
     for name in ("train", "eval"):
         _check_data(spec, name)
@@ -84,7 +92,8 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
     """
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     if isinstance(spec, FinetuneSpec):
-        return memory_for_training(sum(folder.parameters() for folder in folders))
+        drawn = sum(_drawn_parameters(config) for config in _architectures(spec))
+        return memory_for_training(drawn + sum(folder.parameters() for folder in folders))
     folders.sort(key=lambda folder: folder.key != "model.finetuned")
     directions = 2 if isinstance(spec, LandscapeSpec) and spec.y is not None else 1
     if not folders:
@@ -96,12 +105,15 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
 # --- paths --------------------------------------------------------------------------------------
 
 
+def _folders(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """(key, folder) of each checkpoint that is a folder."""
+    named, _ = sources(spec)
+    yield from ((key, value) for key, value in named.items() if isinstance(value, str))
+
+
 def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """(key, folder) of each checkpoint that is a folder and must hold weights."""
-    named, _ = sources(spec)
-    for key, value in named.items():
-        if isinstance(value, str) and key not in _without_weights(spec):
-            yield key, value
+    yield from (one for one in _folders(spec) if one[0] not in _without_weights(spec))
 
 
 def _without_weights(spec: JobSpec) -> set[str]:
@@ -139,7 +151,21 @@ def _real(key: str, path: Path) -> Path:
         ) from error
 
 
-def _files(key: str, folder: Path) -> list[Path]:
+def _refuse_links_outside(key: str, folder: Path, roots: Sequence[Path] | None) -> None:
+    """Before a file of the folder is opened: what is read may be stored again in an output.
+
+    Whether the folder is there is for others to say.
+    """
+    if roots is None or not folder.is_dir():
+        return
+    for file in _entries(key, folder):
+        _refuse_outside(key, file, roots)
+        # A tokenizer's further templates lie in a folder; nothing is read from deeper.
+        for below in _entries(key, file) if file.is_dir() else ():
+            _refuse_outside(key, below, roots)
+
+
+def _entries(key: str, folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
@@ -202,10 +228,29 @@ def _check_tokenizer(spec: JobSpec) -> None:
 
 
 def _check_architecture(spec: JobSpec) -> None:
-    path = dict(_paths(spec)).get(_PRETRAINED)
-    if path is not None and _PRETRAINED in _without_weights(spec):
-        config = read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
+    for config in _architectures(spec):
         architecture.refuse_long_inputs(config, spec.data.max_length)
+
+
+def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
+    """The config of a random start, where it is a folder."""
+    path = dict(_folders(spec)).get(_PRETRAINED)
+    if path is not None and _PRETRAINED in _without_weights(spec):
+        yield read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
+
+
+def _drawn_parameters(config: architecture.Config) -> int:
+    """What a random model has at the least: its word embeddings and its layers' matrices.
+
+    0 of an architecture that is not known here; the worker that prepares counts every parameter.
+    """
+    if config.get("model_type") not in _ENCODERS:
+        return 0
+    words, width, hidden, inner, layers = (
+        next((config[name] for name in names if isinstance(config.get(name), int)), 0)
+        for names in _SIZES
+    )
+    return int(words * width + layers * (4 * hidden * hidden + 2 * hidden * inner))
 
 
 def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
