@@ -1,14 +1,12 @@
 """The one directory that holds all durable state, and the lock that one process has on it."""
 
-import fcntl
-import json
-import os
-import socket
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from bertscape.errors import InvalidInput, ProblemType
+from bertscape_workers.held_file import HeldElsewhere, sign, take
 
 _OPTION = "--state-dir"
 
@@ -18,7 +16,7 @@ class StateDirectory:
     """A state directory that this process holds until `release`, or until it ends, however."""
 
     path: Path
-    _lock: IO[str]
+    _lock: FileIO
 
     @classmethod
     def acquire(cls, path: Path) -> Self:
@@ -31,19 +29,20 @@ class StateDirectory:
         try:
             (path / "surfaces").mkdir(parents=True, exist_ok=True)
             (path / "outputs").mkdir(exist_ok=True)
-            # Opened without truncation: until the lock is ours, what it says is its holder's.
-            lock = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+")
+            lock = take(path / "lock")
+            sign(lock)
+        except HeldElsewhere as error:
+            raise InvalidInput.of(
+                ProblemType.IN_USE,
+                _OPTION,
+                str(path),
+                "a state directory that no other service uses",
+                f"is in use by {error.holder}",
+            ) from error
         except OSError as error:
             raise InvalidInput.of(
                 ProblemType.INVALID_VALUE, _OPTION, str(path), "a writable directory", f"({error})"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = lock.read()
-            lock.close()
-            raise _in_use(path, holder) from error
-        _sign(lock)
         return cls(path.resolve(), lock)
 
     @property
@@ -67,25 +66,3 @@ class StateDirectory:
     def release(self) -> None:
         """Let another process have it."""
         self._lock.close()
-
-
-def _sign(lock: IO[str]) -> None:
-    lock.seek(0)
-    lock.truncate()
-    json.dump({"pid": os.getpid(), "host": socket.gethostname()}, lock)
-    lock.flush()
-
-
-def _in_use(path: Path, holder: str) -> InvalidInput:
-    try:
-        known = json.loads(holder)
-        who = f"process {known['pid']} on {known['host']}"
-    except (ValueError, KeyError, TypeError):
-        who = "another process"  # it took the lock a moment ago, and has not signed yet
-    return InvalidInput.of(
-        ProblemType.IN_USE,
-        _OPTION,
-        str(path),
-        "a state directory that no other service uses",
-        f"is in use by {who}",
-    )

@@ -20,6 +20,8 @@ from transformers import (
 from bertscape.errors import InvalidInput
 from bertscape.spec import Data, Split
 from bertscape_workers.fine_tuning import FineTuned, FineTuning, Schedule, Start, finetune
+from bertscape_workers.starting_model import label_names
+from bertscape_workers.tables import Row
 
 WORDS = ["good", "fine", "bad", "poor", "film", "book"]
 VOCABULARY = {
@@ -246,6 +248,41 @@ def test_one_class_is_refused(settings: FineTuning, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"train": one})
     with pytest.raises(InvalidInput, match=r"data\.label"):
         finetune(replace(settings, data=data), tmp_path / "run")
+
+
+def rows(*labels: object) -> list[Row]:
+    return [Row(f"row {number}", ("good",), label) for number, label in enumerate(labels, 1)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("0.0", "3.8", "5.000"), r"data\.label: \['3\.8'\]; expected .*not a regression's values"),
+        ((0.25, 1.0), r"data\.label: \['0\.25'\]; expected .*training\.labels"),
+        (("good", "0.5"), r"data\.label: \['0\.5'\]"),
+        (
+            tuple(f"title {number}" for number in range(1001)),
+            r"data\.label: 1001 different labels stand there; expected at most 1000 ",
+        ),
+        (tuple(range(1001)), r"data\.label: 1001 different labels"),
+    ],
+)
+def test_a_column_without_classes_is_refused(labels: tuple[object, ...], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as refused:
+        label_names(rows(*labels))
+    assert refused.value.problem.key == "data.label"
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("1.0", "-1", "nan", "inf"), ("-1", "1.0", "inf", "nan")),
+        (("v1.5", "v2"), ("v1.5", "v2")),
+        (tuple(range(1000)), tuple(map(str, range(1000)))),
+    ],
+)
+def test_numbers_that_may_be_classes(labels: tuple[object, ...], names: tuple[str, ...]) -> None:
+    assert label_names(rows(*labels)) == names
 
 
 def test_checkpoints_that_cannot_start_a_run_are_named(

@@ -1,25 +1,48 @@
 """Which checkpoints a fine-tuning keeps, what it logs, and how it goes on after an interruption."""
 
+import errno
 import math
+import os
 import random
 import shutil
+import socket
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_inputs import Inputs, make_inputs
-from transformers import AutoModelForSequenceClassification
+from tiny_inputs import Inputs, bert_config, make_inputs, random_model
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Data, FinetuneSpec, Split, parse_spec
 from bertscape.spec.finetune import FINETUNE_NUMBERS
 from bertscape.training_output import LogEntry, TrainingOutput
-from bertscape_workers.fine_tuning import FineTuned, FineTuning, Start, check, train
+from bertscape_workers import fine_tuning, starting_model
+from bertscape_workers.actor import EvaluationWorker
+from bertscape_workers.checkpoints import locate
+from bertscape_workers.fine_tuning import (
+    FineTuned,
+    FineTuning,
+    Start,
+    check,
+    finetune,
+    train,
+    train_alone,
+    trajectory,
+)
 from bertscape_workers.fine_tuning_trainer import Stopped, log_entries, logging_steps, measure
-from bertscape_workers.memory import PROCESS, MemoryLimits
+from bertscape_workers.kept_checkpoints import (
+    CheckpointNotWritten,
+    clear_abandoned,
+    held,
+    writing,
+)
+from bertscape_workers.memory import PROCESS, MemoryLimits, memory_for_training
 from bertscape_workers.self_checks import expected_numbers
 from bertscape_workers.training_job import prepare_training
 
@@ -104,6 +127,48 @@ def test_a_half_written_checkpoint_never_counts(
     again = train(check(settings), tmp_path)
     assert weights(again) == weights(undisturbed)
     assert not torn.parent.exists()
+
+
+def test_what_another_attempt_is_writing_stays(tmp_path: Path) -> None:
+    with writing(tmp_path) as ours:
+        with writing(tmp_path) as theirs:
+            clear_abandoned(tmp_path)
+            assert theirs.is_dir()
+            (theirs / "checkpoint-5").mkdir()
+        assert (tmp_path / "checkpoint-5").is_dir()
+        assert ours.is_dir()
+        (tmp_path / ".writing-killed").mkdir()
+        clear_abandoned(tmp_path)
+        (ours / "checkpoint-10").mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-5", "checkpoint-10"}
+
+
+def test_two_runs_that_begin_at_once_do_not_share_a_folder(
+    settings: FineTuning, tmp_path: Path
+) -> None:
+    holder = f"is in use by process {os.getpid()} on {socket.gethostname()}"
+    with held(tmp_path), pytest.raises(InvalidInput, match=holder) as refused:
+        finetune(settings, tmp_path)
+    problem = refused.value.problem
+    assert (problem.type, problem.key) == (ProblemType.IN_USE, "output")
+    assert trajectory(tmp_path) == ()
+    # Whoever has checked its inputs meanwhile finds that the first has ended.
+    checked = check(settings)
+    finetune(replace(settings, max_steps=1), tmp_path)
+    with pytest.raises(InvalidInput, match="holds checkpoint-0"):
+        train_alone(checked, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_told_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CheckpointNotWritten) as refused, writing(tmp_path / "run"):
+        pytest.fail("there is nothing to write in")
+    assert str(refused.value).endswith("run: [Errno 13] Permission denied")
 
 
 def test_what_another_attempt_has_finished_meanwhile_stays(
@@ -196,6 +261,25 @@ def test_the_latest_numbers_are_told(settings: FineTuning, tmp_path: Path) -> No
     assert told[0].step == 0
 
 
+def test_a_worker_tells_how_far_it_is_and_how_many_checkpoints_it_has_kept(
+    settings: FineTuning, tmp_path: Path
+) -> None:
+    some = replace(settings, max_steps=5, keep=2)
+    interrupt(some, tmp_path, 7)
+    worker, seen = EvaluationWorker(1), []
+
+    def look() -> bool:
+        seen.append(worker.progress())
+        return False
+
+    worker._train(check(some), tmp_path, look)
+    first, last = seen[0], worker.progress()
+    # That of step 2 was kept by the attempt before.
+    assert (first.stage, first.done, first.total, first.kept) == ("fine-tuning", 2, 5, 0)
+    assert (last.stage, last.done, last.total, last.kept) == ("fine-tuning", 5, 5, 2)
+    assert last.latest.step == 5
+
+
 def test_a_long_run_has_a_short_log() -> None:
     assert [logging_steps(steps) for steps in (0, 1, 50, 51, 10_000)] == [1, 1, 1, 2, 200]
 
@@ -214,20 +298,56 @@ def test_one_entry_a_step_and_nothing_that_was_not_measured() -> None:
     assert math.isnan(TrainingOutput.from_json(text).log[0].loss or 0.0)
 
 
-def test_a_job_that_cannot_fit_is_refused_before_it_trains(inputs: Inputs) -> None:
+def job(inputs: Inputs, start: Start) -> FinetuneSpec:
     value = {
         "kind": "finetune",
         "model": {"pretrained": str(inputs.pretrained)},
         "data": inputs.data(),
+        "training": {"start": str(start)},
     }
     spec = parse_spec(value)
     assert isinstance(spec, FinetuneSpec)
-    prepared = prepare_training(spec, limits=MemoryLimits(1 << 40, 1 << 40))
+    return spec
+
+
+def test_a_job_that_fits_is_prepared(inputs: Inputs) -> None:
+    limits = MemoryLimits(1 << 40, 1 << 40)
+    prepared = prepare_training(job(inputs, Start.PRETRAINED), limits=limits)
     assert prepared.findings.labels == ("0", "1", "2")
     assert prepared.findings.splits["train"].examples == 37
+    parameters = random_model(bert_config(), seed=0).num_parameters()
+    splits = prepared.inputs.train.bytes + prepared.inputs.eval.bytes
+    assert prepared.inputs.memory == memory_for_training(parameters, splits)
+
+
+@pytest.mark.parametrize("start", list(Start))
+def test_a_job_that_cannot_fit_is_refused_before_a_model_is_loaded(
+    inputs: Inputs, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_tuning, "starting_model", lambda *_, **__: pytest.fail("a model"))
     with pytest.raises(InvalidInput) as caught:
-        prepare_training(spec, limits=MemoryLimits(PROCESS, 1 << 40))
+        prepare_training(job(inputs, start), limits=MemoryLimits(PROCESS, 1 << 40))
     assert caught.value.problem.type is ProblemType.DOES_NOT_FIT
+
+
+def test_one_model_at_a_time_is_held(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[weakref.ref[object]] = []
+    draw, load = starting_model._from_config, starting_model._load
+
+    def watch_draw(*arguments: Any) -> PreTrainedModel:
+        model = draw(*arguments)
+        drawn.append(weakref.ref(model.base_model.embeddings.word_embeddings.weight))
+        return model
+
+    def watch_load(*arguments: Any) -> PreTrainedModel:
+        assert [reference() for reference in drawn] == [None]
+        return load(*arguments)
+
+    monkeypatch.setattr(starting_model, "_from_config", watch_draw)
+    monkeypatch.setattr(starting_model, "_load", watch_load)
+    files = locate(str(inputs.pretrained), "model.pretrained")
+    starting_model.starting_model(files, ("0", "1", "2"), 5, 32, scratch=False)
+    assert len(drawn) == 1
 
 
 def test_losses_come_from_float64_logits() -> None:

@@ -87,6 +87,7 @@ class Underway:
     done: int
     total: int
     latest: LogEntry | None = None  # of a fine-tuning: the last of each number that was measured
+    kept: int = 0  # checkpoints of a fine-tuning, since this attempt began
 
 
 class EvaluationWorker:
@@ -211,13 +212,17 @@ class EvaluationWorker:
         self._evaluator = self._loaded = None
 
     def _tell(self, stage: str, done: int, total: int) -> None:
-        latest = None if self._underway is None else self._underway.latest
-        self._underway = Underway(stage, done, total, latest)
+        before = self._underway or Underway(stage, done, total)
+        self._underway = replace(before, stage=stage, done=done, total=total)
 
     def _tell_logged(self, entry: LogEntry) -> None:
         if self._underway is not None:
             latest = entry.after(self._underway.latest)
             self._underway = replace(self._underway, latest=latest)
+
+    def _tell_kept(self) -> None:
+        if self._underway is not None:
+            self._underway = replace(self._underway, kept=self._underway.kept + 1)
 
     # The three methods below are all that a worker for tests replaces.
 
@@ -241,7 +246,7 @@ class EvaluationWorker:
     ) -> tuple[NDArray[np.float64], TrainingOutput]:
         from bertscape_workers.training_job import run_training
 
-        return run_training(inputs, output, self._tell, self._tell_logged, stop)
+        return run_training(inputs, output, self._tell, self._tell_logged, stop, self._tell_kept)
 
 
 def _on_gpu() -> bool:

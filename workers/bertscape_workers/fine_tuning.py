@@ -8,11 +8,17 @@ for bit, the head is always drawn anew from the seed.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+)
 from transformers.trainer_utils import align_special_tokens
 
 from bertscape.errors import InvalidInput, ProblemType
@@ -22,6 +28,7 @@ from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
 from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokenizer
 from bertscape_workers.fine_tuning_trainer import (
     FineTuningTrainer,
+    Kept,
     Log,
     Logged,
     Stop,
@@ -30,16 +37,19 @@ from bertscape_workers.fine_tuning_trainer import (
     watch,
 )
 from bertscape_workers.kept_checkpoints import (
+    clear_abandoned,
     drop_state,
+    held,
     read_state,
     resume_point,
     step_of,
     trajectory,
     writing,
 )
-from bertscape_workers.memory import MemoryNeed, memory_for_training
+from bertscape_workers.memory import MemoryLimits, MemoryNeed, memory_for_training
 from bertscape_workers.splits import TokenizedSplit, build_split, load_tokenizer
 from bertscape_workers.starting_model import (
+    empty_model,
     examples_of,
     label_names,
     starting_model,
@@ -66,6 +76,7 @@ __all__ = [
     "finetune",
     "refuse_existing_trajectory",
     "train",
+    "train_alone",
     "trajectory",
 ]
 
@@ -104,7 +115,7 @@ class TrainingInputs:
     @property
     def memory(self) -> MemoryNeed:
         """What the run takes at the least."""
-        return memory_for_training(self.parameters, self.train.bytes + self.eval.bytes)
+        return _memory_for(self.parameters, (self.train, self.eval))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +178,21 @@ def finetune(settings: FineTuning, output: Path, progress: Progress | None = Non
         progress: told of each optimizer step.
 
     Raises:
-        InvalidInput: a checkpoint, a data file or a label that does not do.
+        InvalidInput: a checkpoint, a data file or a label that does not do; or another run has
+            the folder.
         CheckpointNotWritten: the disk refuses a checkpoint.
     """
     refuse_existing_trajectory(output)
-    return train(check(settings), output, progress)
+    return train_alone(check(settings), output, progress)
 
 
-def check(settings: FineTuning) -> TrainingInputs:
+def check(settings: FineTuning, limits: MemoryLimits | None = None) -> TrainingInputs:
     """Find everything that a run needs, and look at all of it before the run begins.
+
+    Args:
+        settings: the run.
+        limits: the memory there is, which is looked at before a model is loaded; without them
+            nothing is checked.
 
     Raises:
         InvalidInput: as `finetune`.
@@ -188,7 +205,7 @@ def check(settings: FineTuning) -> TrainingInputs:
         tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
         rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
         labels = settings.labels or label_names(rows["train"])
-        model = _model(settings, files, labels)
+        model = empty_model(files, labels, settings.data.max_length)
         vocabulary = vocabulary_of(model)
         loaded = load_tokenizer([tokenizer])
         splits = {
@@ -204,11 +221,34 @@ def check(settings: FineTuning) -> TrainingInputs:
             for name in rows
         }
     _refuse_many_checkpoints(settings, len(splits["train"]))
-    pin = files.found(weights=settings.start == Start.PRETRAINED)
     size = model.num_parameters()
+    if limits is not None:
+        limits.check(_memory_for(size, splits.values()))
+    if settings.start == Start.PRETRAINED:
+        with quiet_transformers():
+            _model(settings, files, labels)  # a tensor that it lacks is missed here, not later
+    pin = files.found(weights=settings.start == Start.PRETRAINED)
     return TrainingInputs(
         settings, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
     )
+
+
+def _memory_for(parameters: int, splits: Iterable[TokenizedSplit]) -> MemoryNeed:
+    return memory_for_training(parameters, sum(split.bytes for split in splits))
+
+
+def train_alone(
+    inputs: TrainingInputs, output: Path, progress: Progress | None = None
+) -> FineTuned:
+    """Run a training that begins here and now, in a folder that no other run may have.
+
+    Raises:
+        InvalidInput: another run has the folder, or had it; else as `train`.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+    """
+    with held(output):
+        refuse_existing_trajectory(output)
+        return train(inputs, output, progress)
 
 
 def train(
@@ -217,6 +257,7 @@ def train(
     progress: Progress | None = None,
     logged: Logged | None = None,
     stop: Stop | None = None,
+    kept: Kept | None = None,
 ) -> FineTuned:
     """Run the training, or what is missing of it where the folder holds an earlier attempt.
 
@@ -227,18 +268,21 @@ def train(
         progress: told of each optimizer step.
         logged: told of each entry of the log.
         stop: asked after each step; True ends the run.
+        kept: told once each checkpoint after that of step 0 is whole.
 
     Raises:
         InvalidInput: the checkpoint is no longer the one that was checked.
         CheckpointNotWritten: the disk refuses a checkpoint.
         Stopped: `stop` said so.
     """
+    clear_abandoned(output)
     earlier = resume_point(output)
     if earlier is not None and read_state(earlier).global_step >= inputs.steps:
         log: Log = read_state(earlier).log_history
     else:
         with quiet_transformers(), torch_threads(inputs.settings.threads):
-            trainer = _trainer(inputs, output, logged, stop, begun=earlier is None)
+            callback = watch(stop, logged, kept)
+            trainer = _trainer(inputs, output, callback, begun=earlier is None)
             silence(trainer, STAGE, progress)
             if inputs.steps:
                 trainer.train(resume_from_checkpoint=None if earlier is None else str(earlier))
@@ -246,8 +290,8 @@ def train(
                 trainer.evaluate()
             log = trainer.state.log_history
     drop_state(output)
-    kept = tuple(KeptCheckpoint(step_of(path), str(path)) for path in trajectory(output))
-    return FineTuned(TrainingOutput(str(output), kept, inputs.labels, log_entries(log)))
+    whole = tuple(KeptCheckpoint(step_of(path), str(path)) for path in trajectory(output))
+    return FineTuned(TrainingOutput(str(output), whole, inputs.labels, log_entries(log)))
 
 
 def refuse_existing_trajectory(output: Path) -> None:
@@ -301,7 +345,7 @@ def _model(
 
 
 def _trainer(
-    inputs: TrainingInputs, output: Path, logged: Logged | None, stop: Stop | None, *, begun: bool
+    inputs: TrainingInputs, output: Path, callback: TrainerCallback, *, begun: bool
 ) -> FineTuningTrainer:
     """A Trainer at step 0 of the run, which is stored where the run begins."""
     settings = inputs.settings
@@ -320,7 +364,7 @@ def _trainer(
         eval_dataset=examples_of(inputs.eval),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
-        callbacks=[watch(stop, logged)],
+        callbacks=[callback],
     )
 
 

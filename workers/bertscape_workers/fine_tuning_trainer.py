@@ -22,6 +22,7 @@ LOGGED = 50
 Log = Sequence[Mapping[str, Any]]  # as the Trainer keeps it
 Logged = Callable[[LogEntry], None]
 Stop = Callable[[], bool]
+Kept = Callable[[], None]
 
 
 class Stopped(Exception):
@@ -79,17 +80,18 @@ def measure(logits: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, flo
     return loss, rate, loss_error, rate_error
 
 
-def watch(stop: Stop | None, logged: Logged | None) -> TrainerCallback:
-    """A callback that ends the run once `stop` says so, and hands on each entry of the log."""
-    return _Watch(stop, logged)
+def watch(stop: Stop | None, logged: Logged | None, kept: Kept | None) -> TrainerCallback:
+    """A callback that ends the run once `stop` says so, and hands on what is logged and kept."""
+    return _Watch(stop, logged, kept)
 
 
 class _Watch(TrainerCallback):
-    """Stops the run when it is told to, and hands on what is logged."""
+    """Stops the run when it is told to, and hands on what is logged, and that one is kept."""
 
-    def __init__(self, stop: Stop | None, logged: Logged | None) -> None:
+    def __init__(self, stop: Stop | None, logged: Logged | None, kept: Kept | None) -> None:
         self._stop = stop
         self._logged = logged
+        self._kept = kept
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self._look()
@@ -104,6 +106,10 @@ class _Watch(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         if self._logged is not None and (entries := log_entries(state.log_history[-4:])):
             self._logged(entries[-1])
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if self._kept is not None:
+            self._kept()
 
     def _look(self) -> None:
         # An exception, for the Trainer would end its epoch first, and keep a checkpoint there.

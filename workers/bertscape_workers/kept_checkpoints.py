@@ -16,10 +16,14 @@ from pathlib import Path
 
 from transformers import TrainerState
 
+from bertscape.errors import InvalidInput, ProblemType
+from bertscape_workers.held_file import HeldElsewhere, sign, take
+
 _LOG = "trainer_state.json"
 _STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt")
 _PROBE = 16  # MiB that a disk takes which is not full
 _WRITING = ".writing-"  # begins the name of what holds a checkpoint that is being written
+_LOCK = ".lock"  # in a folder that a live process works in
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -43,6 +47,30 @@ def _is_kept(path: Path) -> bool:
 
 
 @contextlib.contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Keep every other run out of the folder, which is made where it is missing.
+
+    Raises:
+        InvalidInput: another process holds it, which the message names.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            # What the disk refuses, the first checkpoint says; and not every one has locks.
+            with contextlib.suppress(OSError):
+                output.mkdir(parents=True, exist_ok=True)
+                sign(stack.enter_context(take(output / _LOCK)))
+        except HeldElsewhere as error:
+            raise InvalidInput.of(
+                ProblemType.IN_USE,
+                "output",
+                str(output),
+                "a folder that no other run writes to",
+                f"is in use by {error.holder}",
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
 def writing(output: Path) -> Iterator[Path]:
     """A folder to write a `checkpoint-<step>` in, which is moved to `output` once it is whole.
 
@@ -54,17 +82,19 @@ def writing(output: Path) -> Iterator[Path]:
     """
     place = output / f"{_WRITING}{uuid.uuid4().hex}"
     try:
-        clear(output)
         place.mkdir(parents=True)
-        yield place
-        for folder in place.iterdir():
-            _to_disk(folder)
-            _move(folder, output / folder.name)
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # a file system without locks
+                stack.enter_context(take(place / _LOCK))
+            yield place
+            for folder in place.glob("checkpoint-*"):
+                _to_disk(folder)
+                _move(folder, output / folder.name)
         _sync(output)
     except Exception as error:  # safetensors, tokenizers and torch each have their own
         raise CheckpointNotWritten(_why(place, error)) from error
     finally:
-        clear(output)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _move(folder: Path, target: Path) -> None:
@@ -75,10 +105,12 @@ def _move(folder: Path, target: Path) -> None:
             raise
 
 
-def clear(output: Path) -> None:
-    """Remove what runs that were killed were just writing."""
+def clear_abandoned(output: Path) -> None:
+    """Remove what runs that were killed were just writing; what another one holds stays."""
     for place in output.glob(f"{_WRITING}*"):
-        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(HeldElsewhere, OSError):
+            take(place / _LOCK).close()
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def resume_point(output: Path) -> Path | None:
@@ -139,6 +171,8 @@ def _why(place: Path, error: Exception) -> str:
 
 def _refusal(folder: Path) -> str | None:
     """What the disk says to a file of some size, where it says anything."""
+    if not folder.is_dir():  # then it is the folder that was refused, in the error's own words
+        return None
     try:
         with (folder / "probe").open("wb", buffering=0) as file:
             for _ in range(_PROBE):

@@ -5,6 +5,7 @@ of its architecture. The head is always drawn anew from the seed: those of other
 never used.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -25,6 +26,9 @@ from bertscape_workers.splits import TokenizedSplit, Vocabulary
 from bertscape_workers.tables import Row
 from bertscape_workers.training import Examples
 
+MOST_CLASSES = 1000
+"""Of the labels in the data; more of them are hardly classes, but a column of another kind."""
+
 
 def starting_model(
     files: CheckpointFiles, labels: Sequence[str], seed: int, max_length: int, *, scratch: bool
@@ -41,14 +45,42 @@ def starting_model(
     Raises:
         InvalidInput: no model that can classify sequences, or one without all of its backbone.
     """
-    config = _config(files, labels)
-    refuse_long_inputs(config.to_dict(), max_length)
+    config = _checked_config(files, labels, max_length)
     set_seed(seed)
+    fresh = _from_config(files, config)
+    if scratch:
+        return fresh
+    head = _head(fresh)
+    del fresh  # one model at a time
+    model = _load(files, config, seed)
+    model.load_state_dict(head, strict=False)
+    return model
+
+
+def empty_model(files: CheckpointFiles, labels: Sequence[str], max_length: int) -> PreTrainedModel:
+    """The same model without any memory for its parameters; arguments as of `starting_model`.
+
+    Raises:
+        InvalidInput: no model that can classify sequences.
+    """
+    with torch.device("meta"):
+        return _from_config(files, _checked_config(files, labels, max_length))
+
+
+def _from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrainedModel:
     with _checkpoint_errors(files):
-        fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, trust_remote_code=False
         )
-    return fresh if scratch else _with_head_of(fresh, _load(files, config, seed))
+    return model
+
+
+def _checked_config(
+    files: CheckpointFiles, labels: Sequence[str], max_length: int
+) -> PreTrainedConfig:
+    config = _config(files, labels)
+    refuse_long_inputs(config.to_dict(), max_length)
+    return config
 
 
 def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
@@ -94,13 +126,11 @@ def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTra
     return model
 
 
-def _with_head_of(fresh: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
-    """`model` with the head of `fresh`: the heads of other checkpoints are never used."""
-    head = {
-        name: value for name, value in fresh.state_dict().items() if not _is_backbone(fresh, name)
+def _head(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What is drawn anew: the heads of other checkpoints are never used."""
+    return {
+        name: value for name, value in model.state_dict().items() if not _is_backbone(model, name)
     }
-    model.load_state_dict(head, strict=False)
-    return model
 
 
 def _is_backbone(model: PreTrainedModel, name: str) -> bool:
@@ -129,9 +159,18 @@ def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
     """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1.
 
     Raises:
-        InvalidInput: there is one alone, or the numbers have a gap.
+        InvalidInput: there is one alone, or more than `MOST_CLASSES`; or the numbers have a gap, or
+            are those of a regression.
     """
     found = {str(row.label).strip() for row in rows}
+    if fractions := sorted(filter(_is_fraction, found)):
+        raise _wrong_labels(
+            fractions, f"names or whole numbers of classes, not a regression's values ({_NAMED})"
+        )
+    if len(found) > MOST_CLASSES:
+        raise _wrong_labels(
+            len(found), f"at most {MOST_CLASSES} ({_NAMED})", "different labels stand there"
+        )
     if not all(label.isascii() and label.isdecimal() for label in found):
         names = tuple(sorted(found))
         if len(names) < 2:
@@ -141,14 +180,24 @@ def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
     if numbers != list(range(len(numbers))) or len(numbers) < 2:
         raise _wrong_labels(
             numbers,
-            "whole numbers from 0 without a gap, two or more (or the names of all classes, "
-            "in order, as training.labels)",
+            f"whole numbers from 0 without a gap, two or more ({_NAMED})",
         )
     return tuple(str(number) for number in numbers)
 
 
-def _wrong_labels(found: object, expected: str) -> InvalidInput:
-    return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", found, expected)
+_NAMED = "or the names of all classes, in order, as training.labels"
+
+
+def _is_fraction(label: str) -> bool:
+    try:
+        number = float(label)
+    except ValueError:
+        return False
+    return math.isfinite(number) and not number.is_integer()
+
+
+def _wrong_labels(value: object, expected: str, found: str = "") -> InvalidInput:
+    return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", value, expected, found)
 
 
 def vocabulary_of(model: PreTrainedModel) -> Vocabulary:

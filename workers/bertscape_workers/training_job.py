@@ -17,8 +17,9 @@ from bertscape_workers.fine_tuning import (
     check,
     refuse_existing_trajectory,
     train,
+    train_alone,
 )
-from bertscape_workers.fine_tuning_trainer import Logged, Stop
+from bertscape_workers.fine_tuning_trainer import Kept, Logged, Stop
 from bertscape_workers.memory import MemoryLimits
 from bertscape_workers.prepare import Prepared, ProgressCall
 from bertscape_workers.splits import TokenizedSplit
@@ -70,9 +71,7 @@ def prepare_training(
     set_threads(threads)
     if progress is not None:
         progress("reading checkpoint and data", 0, 1)
-    inputs = check(settings_of(spec, threads))
-    if limits is not None:
-        limits.check(inputs.memory)
+    inputs = check(settings_of(spec, threads), limits)
     if progress is not None:
         progress("reading checkpoint and data", 1, 1)
     findings = TrainingFindings(
@@ -116,13 +115,14 @@ def train_here(
         threads: CPU threads, None as many as torch chooses; more of them change the last bits.
 
     Raises:
-        InvalidInput: the spec asks for too much, or its inputs are wrong.
+        InvalidInput: the spec asks for too much, its inputs are wrong, or another run has the
+            folder.
         CheckpointNotWritten: the disk refuses a checkpoint.
     """
     refuse_existing_trajectory(output)
     count = threads or torch.get_num_threads()
     prepared = prepare_training(admit(spec, Limits()), threads=count, progress=progress)
-    return train(prepared.inputs, output, progress)
+    return train_alone(prepared.inputs, output, progress)
 
 
 def run_training(
@@ -131,6 +131,7 @@ def run_training(
     progress: ProgressCall | None = None,
     logged: Logged | None = None,
     stop: Stop | None = None,
+    kept: Kept | None = None,
 ) -> tuple[NDArray[np.float64], TrainingOutput]:
     """The one point of the job; arguments and errors are those of `train`.
 
@@ -138,5 +139,5 @@ def run_training(
         The numbers of the final model, (1, 4) float64 in the order of `FINETUNE_NUMBERS`, and
         what the run left behind.
     """
-    run = train(inputs, output, progress, logged, stop)
+    run = train(inputs, output, progress, logged, stop, kept)
     return np.array([[getattr(run.numbers, name) for name in FINETUNE_NUMBERS]]), run.output
