@@ -11,9 +11,11 @@ import asyncio
 import importlib.metadata
 import logging
 import platform
+import time
 import uuid
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from bertscape.errors import BertscapeError, Problem, ProblemType, shortened
@@ -30,6 +32,7 @@ from bertscape_service.events import (
     JobPrepared,
     JobRefused,
     PrepareFailed,
+    TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
@@ -65,6 +68,7 @@ from bertscape_service.messages import (
     DescribeJob,
     PrepareDone,
     PrepareRefused,
+    TileRefused,
     TileResult,
     WorkProgress,
 )
@@ -311,7 +315,9 @@ class Coordinator:
                 self._take_refusal(message)
             case TileResult():
                 self._take_tile(message)
-            case TileFailed() | ArraysLost() | WorkerDied():
+            case TileAdvanced():
+                self._take_advance(message)
+            case TileRefused() | TileFailed() | ArraysLost() | WorkerDied():
                 self._take_failure(message)
             case JobPrepared():
                 self._handle(message)
@@ -405,8 +411,25 @@ class Coordinator:
         kept = self.journal.add_tile(job.job_id, tile, attempt, result.output)
         self._spawn(self._committed(job.job_id, kept))
 
-    def _take_failure(self, event: TileFailed | ArraysLost | WorkerDied) -> None:
+    def _take_advance(self, advance: TileAdvanced) -> None:
+        worker, told = advance.worker_id, self._busy.told(advance.worker_id)
+        if told is None or (told.job_id, told.tile) != (advance.job_id, advance.tile):
+            return  # it crossed with what ended that
+        if told.attempt > 1 and advance.job_id in self._jobs:
+            # Written down: what failed before does not count after a restart either.
+            self._write_attempt(worker, told, Outcome.DONE)
+            self._busy.release(worker)
+            self._busy.tell(worker, replace(told, attempt=1, started=time.time()))
+            self._handle(advance)
+
+    def _take_failure(self, event: TileRefused | TileFailed | ArraysLost | WorkerDied) -> None:
         match event:
+            case TileRefused(job_id, tile, worker, problem):
+                self._end_attempt(worker, Outcome.FAILED, problem.detail)
+                if (job := self._jobs.get(job_id)) is not None:
+                    job.problem = problem
+                    self._handle(JobRefused(job_id, problem.detail))
+                event = TileFailed(job_id, tile, worker, problem.detail)
             case TileFailed(_, _, worker, error):
                 self._end_attempt(worker, Outcome.FAILED, error)
             case ArraysLost(_, worker):
@@ -423,10 +446,15 @@ class Coordinator:
         if told is not None and (job := self._jobs.get(told.job_id)) is not None:
             if told.tile is None or isinstance(job.spec, FinetuneSpec):
                 job.leave_stage()
-            attempt = told.ended(worker, self._busy.device_of(worker), outcome, error)
-            written = self.journal.add_attempt(told.job_id, attempt)
-            self._spawn(self._committed(told.job_id, written))
+            self._write_attempt(worker, told, outcome, error)
         return told
+
+    def _write_attempt(
+        self, worker: str, told: Told, outcome: Outcome, error: str | None = None
+    ) -> None:
+        attempt = told.ended(worker, self._busy.device_of(worker), outcome, error)
+        written = self.journal.add_attempt(told.job_id, attempt)
+        self._spawn(self._committed(told.job_id, written))
 
     def _run_facts(self, findings: Pins) -> RunFacts:
         versions = {

@@ -19,13 +19,20 @@ from bertscape.grid import Tile
 from bertscape.spec import FinetuneSpec, JobSpec
 from bertscape.training_output import TrainingOutput
 from bertscape_service.cluster import MEMORY_PER_WORKER, Capacity, Cluster
-from bertscape_service.events import ArraysLost, TileFailed, WorkerDied, WorkerReady
+from bertscape_service.events import (
+    ArraysLost,
+    TileAdvanced,
+    TileFailed,
+    WorkerDied,
+    WorkerReady,
+)
 from bertscape_service.instructions import DropJob, KillWorker, PrepareJob, RunTile, StartWorker
 from bertscape_service.messages import (
     ClusterFound,
     DescribeJob,
     PrepareDone,
     PrepareRefused,
+    TileRefused,
     TileResult,
     WorkProgress,
 )
@@ -208,13 +215,21 @@ class Dispatcher:
         final = failure.problem is not None
         self._send(PrepareRefused(job_id, worker_id, problem, final))
 
-    async def _follow(self, actor: Any, job_id: str) -> None:
-        """Report what is new of a preparing or a fine-tuning, until cancelled."""
+    async def _follow(self, actor: Any, job_id: str, kept: TileAdvanced | None = None) -> None:
+        """Report what is new of a preparing or a fine-tuning, until cancelled.
+
+        Args:
+            actor: the worker.
+            job_id: the job.
+            kept: to be sent once more checkpoints are kept than before.
+        """
         known: Underway | None = None
         with contextlib.suppress(*DEATHS):
             while True:
                 now: Underway | None = await actor.progress.remote()
                 if now is not None and now != known:
+                    if kept is not None and now.kept > (known.kept if known else 0):
+                        self._send(kept)
                     known = now
                     self._send(WorkProgress(job_id, now.stage, now.done, now.total, now.latest))
                 await asyncio.sleep(PROGRESS_S)
@@ -229,7 +244,7 @@ class Dispatcher:
             return
         try:
             if isinstance(job.spec, FinetuneSpec):
-                outcome = await self._train(actor, job)
+                outcome = await self._train(actor, worker.worker_id, job, tile)
             else:
                 coordinates = job.spec.coordinates(job.tiles[tile].points)
                 outcome = await actor.evaluate_tile.remote([job.inputs], coordinates)
@@ -241,13 +256,14 @@ class Dispatcher:
         self._report_tile(outcome, worker, job.job_id, tile, attempt)
 
     async def _train(
-        self, actor: Any, job: Job
+        self, actor: Any, worker_id: str, job: Job, tile: int
     ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
         if self._jobs.get(job.job_id) is not job:
             return TrainingStopped()  # dropped before this worker came to it
         run = uuid.uuid4().hex
         job.stop = lambda: actor.stop.remote(run)
-        progress = asyncio.create_task(self._follow(actor, job.job_id))
+        kept = TileAdvanced(job.job_id, tile, worker_id)
+        progress = asyncio.create_task(self._follow(actor, job.job_id, kept))
         try:
             outcome: TileNumbers | Failure | InputsGone | TrainingStopped
             outcome = await actor.train.remote([job.inputs], job.output, run)
@@ -276,6 +292,9 @@ class Dispatcher:
                 self._send(ArraysLost(job_id, worker_id))
             case TrainingStopped():
                 self._send(TileFailed(job_id, tile, worker_id, "it was told to stop"))
-            case Failure(error, trace):
+            case Failure(error, trace, problem):
                 logger.error("tile %d of job %s: %s\n%s", tile, job_id, error, trace)
-                self._send(TileFailed(job_id, tile, worker_id, error))
+                if problem is None:
+                    self._send(TileFailed(job_id, tile, worker_id, error))
+                else:
+                    self._send(TileRefused(job_id, tile, worker_id, problem))

@@ -5,7 +5,7 @@ they cross the pipe between the two processes as they are.
 
     from the coordinator   JobAdmitted, JobCancelled, JobRefused, DispatcherLost
     from the dispatcher    CapacityChanged, WorkerReady, WorkerDied, JobPrepared, PrepareFailed,
-                           TileDone, TileFailed, ArraysLost
+                           TileDone, TileFailed, TileAdvanced, ArraysLost
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ __all__ = [
     "JobPrepared",
     "JobRefused",
     "PrepareFailed",
+    "TileAdvanced",
     "TileDone",
     "TileFailed",
     "WorkerDied",
@@ -58,8 +59,8 @@ class JobCancelled:
 class JobRefused:
     """The coordinator found what fails a job at once, such as pins that differ from earlier ones.
 
-    Where a JobPrepared brought the finding, this event comes before it: the JobPrepared then only
-    frees its worker, and no tile is started.
+    Where a worker's report brought the finding, this event comes before it: the JobPrepared or the
+    TileFailed then only frees its worker, and no tile is started.
     """
 
     job_id: str
@@ -156,6 +157,18 @@ class TileFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TileAdvanced:
+    """A fine-tuning has kept a checkpoint that no attempt will do again; it goes on.
+
+    What failed on the way there says nothing of what is left: the tile's attempts count from here.
+    """
+
+    job_id: str
+    tile: int
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArraysLost:
     """A worker could not load the job's arrays, for the node that held them is gone: no attempt.
 
@@ -178,5 +191,6 @@ Event = (
     | PrepareFailed
     | TileDone
     | TileFailed
+    | TileAdvanced
     | ArraysLost
 )

@@ -355,8 +355,9 @@ def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
     }
     failed: dict[int, Any] = dict(
         reader.execute(
-            "SELECT tile, count(*) FROM attempts WHERE job = ? AND tile IS NOT NULL"
-            " AND outcome = 'failed' GROUP BY tile",
+            "SELECT tile, count(*) FROM attempts AS one WHERE job = ? AND tile IS NOT NULL"
+            " AND outcome = 'failed' AND number > coalesce((SELECT max(number) FROM attempts"
+            " WHERE job = one.job AND tile = one.tile AND outcome = 'done'), 0) GROUP BY tile",
             (job.number,),
         ).fetchall()
     )

@@ -20,7 +20,7 @@ ACTIVE = (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING)
 class Outcome(StrEnum):
     """How an attempt ended."""
 
-    DONE = "done"
+    DONE = "done"  # of a training also one that has kept a checkpoint, after others had failed
     FAILED = "failed"  # counts towards the attempts that fail the job
     LOST = "lost"  # the node, Ray or the dispatcher went: does not count
 
@@ -109,7 +109,7 @@ class UnfinishedJob:
 
     row: JobRow
     missing: tuple[int, ...]  # tiles, in the order to run them
-    failed_attempts: Mapping[int, int]  # by missing tile
+    failed_attempts: Mapping[int, int]  # by missing tile, since it last advanced
     prepare_attempts: int  # failed ones since preparing last succeeded
 
 

@@ -7,8 +7,9 @@ To the dispatcher: `DescribeJob` (before the first instruction that names the jo
 scheduler's `DispatcherInstruction`s.
 
 From the dispatcher: the messages below (`Farewell` goes no further than the link), and the
-scheduler's events `WorkerReady`, `WorkerDied`, `TileFailed` and `ArraysLost` as they are. The
-coordinator journals what must last, and hands the scheduler the event that a message stands for.
+scheduler's events `WorkerReady`, `WorkerDied`, `TileFailed`, `TileAdvanced` and `ArraysLost` as
+they are. The coordinator journals what must last, and hands the scheduler the event that a message
+stands for.
 """
 
 from dataclasses import dataclass
@@ -88,6 +89,19 @@ class TileResult:
     started: float  # Unix time, seconds
     seconds: float  # of evaluation in the worker
     output: TrainingOutput | None = None  # of a fine-tuning
+
+
+@dataclass(frozen=True, slots=True)
+class TileRefused:
+    """From the dispatcher: a tile failed for its input is wrong, and no other attempt would help.
+
+    Becomes `JobRefused`, and then a `TileFailed` that frees the worker.
+    """
+
+    job_id: str
+    tile: int
+    worker_id: str
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)

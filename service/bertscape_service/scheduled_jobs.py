@@ -31,7 +31,7 @@ class Job:
         device: The device that it is pinned to, from its first preparing on.
         pending: The tiles that wait, in the order to run them. A tile stands here, or in
             `in_flight`, or is done; once the job has ended, this is empty.
-        attempts: Failed attempts by tile, for tiles that have any.
+        attempts: Failed attempts by tile since it last advanced, for tiles that have any.
         prepare_attempts: Failed attempts at preparing since it last succeeded.
         state: See the scheduler's table.
         in_flight: Worker by tile. It outlives the job's end, until the last report.

@@ -28,6 +28,7 @@ States and legal transitions (every other one raises `IllegalTransition`)::
     ----------   ---------------------------------------------------   --------------------------
     pending      an idle worker is told to run it                      in flight
     in flight    TileDone                                              done
+                 TileAdvanced                                          in flight; no attempts
                  TileFailed, WorkerDied                                pending, first; an attempt
                  WorkerDied that does not count, ArraysLost,
                  DispatcherLost                                        pending, first; no attempt
@@ -68,6 +69,7 @@ from bertscape_service.events import (
     JobPrepared,
     JobRefused,
     PrepareFailed,
+    TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
@@ -105,7 +107,7 @@ __all__ = [
 ]
 
 MAX_ATTEMPTS = 3
-"""Failed attempts at one tile, or at preparing, that fail the job."""
+"""Failed attempts at one tile since it last advanced, or at preparing, that fail the job."""
 
 PREPARING_AT_ONCE = 2
 """Jobs that workers of one device prepare at a time: the one to run, and the one after it."""
@@ -169,6 +171,8 @@ class Scheduler:
                 self._hear_of_cluster(event)
             case JobPrepared() | PrepareFailed() | TileDone() | TileFailed() | ArraysLost():
                 self._hear_of_work(event)
+            case TileAdvanced():
+                self._advance_tile(event)
             case _:
                 assert_never(event)
         self._instructions += self._pool.fit()
@@ -400,6 +404,16 @@ class Scheduler:
             case ArraysLost():
                 self._lose_arrays(told)
 
+    def _advance_tile(self, event: TileAdvanced) -> None:
+        worker = self._reporter(event)
+        if worker is None:
+            return
+        told = worker.assignment
+        if told is None or not _was_told(worker, event):
+            raise self._illegal("the worker was not told to do that", event)
+        if told.job.attempts.pop(event.tile, None):
+            told.job.history.append(f"tile {event.tile} got further: its attempts count anew")
+
     def _release(self, worker: Worker) -> Assignment | None:
         """Make a busy worker idle; return what it was told to do, or None where it was not busy."""
         told = self._pool.release(worker)
@@ -474,7 +488,7 @@ class Scheduler:
     def _find(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id) or self._ended.get(job_id)
 
-    def _reporter(self, event: WorkerReady | WorkerDied | _Report) -> Worker | None:
+    def _reporter(self, event: WorkerReady | WorkerDied | TileAdvanced | _Report) -> Worker | None:
         """The worker that an event names; None where it is dead."""
         worker = self._pool.get(event.worker_id)
         if worker is None and not self._pool.was_named(event.worker_id):
@@ -494,7 +508,7 @@ class Scheduler:
         return IllegalTransition(why, event, tuple(story))
 
 
-def _was_told(worker: Worker, event: _Report) -> bool:
+def _was_told(worker: Worker, event: _Report | TileAdvanced) -> bool:
     """Whether a report answers what its worker was told to do."""
     told = worker.assignment
     if told is None or told.job.job_id != event.job_id:
@@ -504,7 +518,7 @@ def _was_told(worker: Worker, event: _Report) -> bool:
             return told.tile is None and worker.device == event.device
         case PrepareFailed():
             return told.tile is None
-        case TileDone() | TileFailed():
+        case TileDone() | TileFailed() | TileAdvanced():
             return told.tile == event.tile
         case ArraysLost():
             return told.tile is not None

@@ -1,15 +1,22 @@
 """Fine-tunings in the service: what their objects show, and `{job: ID}` in other jobs' specs."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from bertscape.errors import Problem, ProblemType
 from bertscape.training_output import LogEntry, TrainingOutput
+from bertscape_service.events import TileAdvanced, WorkerDied
 from bertscape_service.instructions import DropJob
-from bertscape_service.messages import DescribeJob, WorkProgress
+from bertscape_service.journal_rows import AttemptRow
+from bertscape_service.messages import DescribeJob, TileRefused, WorkProgress
 
 pytestmark = pytest.mark.anyio
+
+
+def attempts(service: Any, job_id: str) -> tuple[AttemptRow, ...]:
+    return service.coordinator.journal.results(job_id).attempts
 
 
 async def trained(service: Any, inputs: Any, **changes: Any) -> dict[str, Any]:
@@ -82,6 +89,63 @@ async def test_a_failing_training_says_so(run_service: Any, inputs: Any, script:
         job = await service.ended(job["id"])
         assert job["state"] == "failed"
         assert job["error"]["detail"].startswith("the training failed 3 times; the last error: ")
+
+
+async def test_a_start_that_changed_ends_the_job_at_once(
+    run_service: Any, inputs: Any, script: Any
+) -> None:
+    script.workers, script.tiles_to_run = 1, 0
+    problem = Problem(ProblemType.INPUT_CHANGED, "start has changed", key="model.pretrained")
+    async with run_service(script) as service:
+        job = await service.submit(inputs.training())
+        await service.until(lambda job: job["workers"] and job["state"] == "running", job["id"])
+        (held,) = service.link.held
+        service.link.say(TileRefused(job["id"], 0, held.worker_id, problem))
+        job = await service.ended(job["id"])
+        assert (job["state"], Problem.from_json(job["error"])) == ("failed", problem)
+        (attempt,) = [row for row in attempts(service, job["id"]) if row.tile == 0]
+        assert (attempt.outcome, attempt.error) == ("failed", "start has changed")
+        script.tiles_to_run = None
+        await trained(service, inputs)  # by the same worker
+
+
+async def test_a_refusal_that_comes_after_the_end_only_frees_its_worker(
+    run_service: Any, inputs: Any, script: Any
+) -> None:
+    script.workers, script.tiles_to_run = 1, 0
+    async with run_service(script) as service:
+        job = await service.submit(inputs.training())
+        await service.until(lambda job: job["workers"] and job["state"] == "running", job["id"])
+        (held,) = service.link.held
+        await service.http.post(f"/v1/jobs/{job['id']}:cancel")
+        problem = Problem(ProblemType.INPUT_CHANGED, "start has changed")
+        service.link.say(TileRefused(job["id"], 0, held.worker_id, problem))
+        assert (await service.job(job["id"]))["state"] == "cancelled"
+        script.tiles_to_run = None
+        await trained(service, inputs)
+
+
+async def test_attempts_at_a_training_count_from_its_last_checkpoint(
+    run_service: Any, inputs: Any, make_script: Any
+) -> None:
+    script = make_script(workers=1, tiles_to_run=0)
+    async with run_service(script) as service:
+        job = await service.submit(inputs.training())
+        for _ in range(4):
+            await service.until(lambda job: job["workers"] and job["state"] == "running", job["id"])
+            held = service.link.held.pop()
+            service.link.say(TileAdvanced(job["id"], 0, held.worker_id))
+            service.link.say(TileAdvanced(job["id"], 0, "w-77"))  # of one that is dead
+            assert (await service.job(job["id"]))["workers"] == 1
+            service.link.say(WorkerDied(held.worker_id, "killed", counts=True))
+        await service.until(lambda job: job["workers"] and job["state"] == "running", job["id"])
+        assert service.link.held.pop().attempt == 2
+    script = make_script(workers=1, failures=Counter({0: 1}))
+    async with run_service(script) as service:  # one attempt is left after a restart, too
+        job = await service.ended(job["id"])
+        assert job["state"] == "completed"
+        outcomes = [row.outcome.value for row in attempts(service, job["id"]) if row.tile == 0]
+        assert outcomes == ["failed", *["done", "failed"] * 3, "failed", "done"]
 
 
 async def test_outputs_stand_in_the_place_of_jobs(run_service: Any, inputs: Any) -> None:

@@ -219,6 +219,17 @@ def test_an_unfinished_job_knows_what_it_lacks(journal: Journal) -> None:
     assert job.prepare_attempts == 2
 
 
+def test_attempts_at_a_tile_count_from_where_it_last_advanced(journal: Journal) -> None:
+    journal.add_job(new_job("a"))
+    failed = replace(DONE, outcome=Outcome.FAILED, error="broke")
+    other = replace(failed, tile=1)
+    for attempt in (failed, other, failed, DONE, failed, other):
+        journal.add_attempt("a", attempt)
+    journal.settled().result()
+    (job,) = journal.unfinished()
+    assert job.failed_attempts == {0: 1, 1: 2}
+
+
 def test_changes_of_many_threads_all_arrive(journal: Journal) -> None:
     journal.add_job(new_job(spec=parse_spec({**SPEC.to_json(), "grid": {"x": [0, 1, 400]}})))
 

@@ -16,6 +16,7 @@ from bertscape_service.events import (
     JobPrepared,
     JobRefused,
     PrepareFailed,
+    TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
@@ -193,6 +194,23 @@ def test_three_deaths_of_workers_at_a_tile_fail_its_job() -> None:
     ]
 
 
+def test_attempts_at_a_tile_that_has_advanced_count_anew() -> None:
+    scheduler = running((0,))
+    feed(scheduler, TileFailed("a", 0, "w-1", "x"))
+    for _ in range(5):
+        feed(scheduler, WorkerDied(scheduler.workers()[0].worker_id, "SIGKILL", counts=True))
+        (worker,) = scheduler.workers()
+        told = feed(scheduler, WorkerReady(worker.worker_id, "cpu"))
+        assert told == [RunTile("a", 0, worker.worker_id, told[0].attempt)]
+        assert feed(scheduler, TileAdvanced("a", 0, worker.worker_id)) == []
+        assert scheduler.in_flight("a") == (0,)
+    assert told[0].attempt == 2  # the one before it had advanced, too
+    worker_id = scheduler.workers()[0].worker_id
+    assert feed(scheduler, TileFailed("a", 0, worker_id, "1")) == [RunTile("a", 0, worker_id, 2)]
+    assert feed(scheduler, TileFailed("a", 0, worker_id, "2")) == [RunTile("a", 0, worker_id, 3)]
+    assert feed(scheduler, TileFailed("a", 0, worker_id, "3"))[0] == FailJob("a", 0, "3", 3, False)
+
+
 def test_a_death_that_does_not_count_gives_the_tile_back_with_the_same_attempt() -> None:
     scheduler = running((9, 8))
     feed(scheduler, TileFailed("a", 9, "w-1", "x"))
@@ -273,6 +291,14 @@ def test_reports_on_an_ended_job_only_free_their_worker(late: Event, end: Event)
     assert feed(scheduler, late) == [MarkPreparing("b"), PrepareJob("b", "w-1", 1)]
     assert scheduler.in_flight("a") == (0,)
     assert feed(scheduler, WorkerDied("w-2", "late", counts=True)) == [StartWorker("w-3", 0.0)]
+
+
+def test_a_tile_may_advance_after_its_job_has_ended() -> None:
+    scheduler = running((0,))
+    feed(scheduler, JobCancelled("a"))
+    assert feed(scheduler, TileAdvanced("a", 0, "w-1")) == []
+    assert busy_with(scheduler) == {"w-1": ("a", 0)}
+    assert feed(scheduler, DispatcherLost(), TileAdvanced("a", 0, "w-1")) == []
 
 
 def test_a_cancelled_preparing_frees_its_worker_and_its_arrays() -> None:
@@ -560,6 +586,7 @@ def test_a_job_cancelled_while_there_is_no_dispatcher_drops_nothing() -> None:
         TileDone("a", 7, "w-2"),
         TileDone("b", 0, "w-2"),
         TileFailed("a", 0, "w-1", "x"),
+        TileAdvanced("a", 1, "w-2"),
         ArraysLost("b", "w-1"),
     ],
 )
@@ -599,6 +626,7 @@ def test_events_and_instructions_cross_a_pipe() -> None:
         JobAdmitted("a", (1, 2), "cpu", {1: 2}),
         DispatcherLost(),
         TileFailed("a", 1, "w-1", "x"),
+        TileAdvanced("a", 1, "w-1"),
         FailJob("a", None, "x", 1, True),
         RunTile("a", 1, "w-1", 1),
     ):

@@ -16,6 +16,7 @@ from bertscape_service.events import (
     JobCancelled,
     JobPrepared,
     PrepareFailed,
+    TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
@@ -89,6 +90,8 @@ class Cluster:
             case TileFailed(job_id, tile, worker_id):
                 del self.told[worker_id]
                 self.failures[job_id, tile] += 1
+            case TileAdvanced(job_id, tile):
+                self.failures[job_id, tile] = 0
             case PrepareFailed(job_id, worker_id):
                 del self.told[worker_id]
                 self.failures[job_id, None] += 1
@@ -216,6 +219,7 @@ class Cluster:
         for worker, told in self.told.items():
             if isinstance(told, RunTile):
                 possible.append(TileFailed(told.job_id, told.tile, worker, "x"))
+                possible.append(TileAdvanced(told.job_id, told.tile, worker))
                 possible.append(ArraysLost(told.job_id, worker))
             else:
                 possible.append(PrepareFailed(told.job_id, worker, "x", final=False))
