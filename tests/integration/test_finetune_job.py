@@ -64,38 +64,47 @@ def undisturbed(
         assert service.stop() == 0
 
 
-def kill_worker(service: LiveService) -> None:
-    os.kill(service.ray_process("ray::EvaluationWorker").pid, signal.SIGKILL)
+Kill = Callable[[], None]
 
 
-def kill_dispatcher(service: LiveService) -> None:
-    service.dispatcher().kill()
+def kill_worker(service: LiveService) -> Kill:
+    pid = service.ray_process("ray::EvaluationWorker").pid
+    return lambda: os.kill(pid, signal.SIGKILL)
 
 
-def kill_api_and_restart(service: LiveService) -> None:
+def kill_dispatcher(service: LiveService) -> Kill:
+    return service.dispatcher().kill
+
+
+def kill_api_and_restart(service: LiveService) -> Kill:
     session = service.dispatcher().pid
-    service.kill()
-    wait_for(lambda: not _lives(session), "the end of the dispatcher", 30)
-    service.start()
+
+    def kill() -> None:
+        service.kill()
+        wait_for(lambda: not _lives(session), "the end of the dispatcher", 30)
+        service.start()
+
+    return kill
 
 
 def _lives(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("kill", [kill_worker, kill_dispatcher, kill_api_and_restart])
+@pytest.mark.parametrize("aim", [kill_worker, kill_dispatcher, kill_api_and_restart])
 def test_a_kill_loses_no_step_before_the_last_checkpoint(
-    kill: Callable[[LiveService], None],
+    aim: Callable[[LiveService], Kill],
     serve: Serve,
     small_inputs: SmallInputs,
     undisturbed: tuple[dict[int, bytes], Any],
 ) -> None:
     service = serve(workers=1)
+    kill = aim(service)  # before the training begins: it would not wait for the search
     job = service.client().submit(training(small_inputs))
     output = service.state / "outputs" / job.id
     wait_for(lambda: (output / f"checkpoint-{3 * EVERY}").exists(), "the first checkpoints")
     kept = {path: path.stat().st_mtime_ns for path in output.glob("checkpoint-*/model.safetensors")}
-    kill(service)
+    kill()
     job = service.client().job(job.id)
     assert job.state != "completed"
 
@@ -157,18 +166,20 @@ def test_a_cancelled_training_stops_at_once_and_keeps_what_is_done(
     job = client.submit(training(small_inputs, max_steps=100_000, keep=200))
     output = service.state / "outputs" / job.id
     wait_for(lambda: (output / "checkpoint-200").exists(), "the first checkpoint")
-    running = job.refresh().status
-    assert running.stage is not None
-    assert running.stage.startswith("fine-tuning ")
-    assert running.latest is not None
+
+    def shown() -> bool:
+        status = job.refresh().status
+        return (status.stage or "").startswith("fine-tuning ") and status.latest is not None
+
+    wait_for(shown, "its stage and its latest numbers")
     assert job.cancel().state == "cancelled"
     with pytest.raises(JobFailed):
         finished(job)
     # The worker is free again: another job is done by it.
     after = finished(client.submit(training(small_inputs, max_steps=6)))
     assert after.output is not None
-    kept = sorted(path.name for path in output.glob("checkpoint-*"))
-    assert kept[:2] == ["checkpoint-0", "checkpoint-200"]
+    kept = {path.name for path in output.glob("checkpoint-*")}
+    assert {"checkpoint-0", "checkpoint-200"} <= kept
     assert (output / "checkpoint-200" / "model.safetensors").is_file()
 
 
@@ -188,8 +199,8 @@ def test_a_full_disk_fails_the_job_in_its_own_words(
             finished(job)
         assert str(outputs / job.id) in str(caught.value)
         assert "No space left on device" in str(caught.value)
-        kept = sorted(path.name for path in (outputs / job.id).iterdir())
-        assert kept[:2] == ["checkpoint-0", "checkpoint-20"]
+        kept = {path.name for path in (outputs / job.id).iterdir()}
+        assert {"checkpoint-0", "checkpoint-20"} <= kept
         assert all((outputs / job.id / name / "model.safetensors").is_file() for name in kept)
     finally:
         service.stop()
