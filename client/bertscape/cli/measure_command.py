@@ -24,6 +24,7 @@ from bertscape.readings import (
 )
 from bertscape.readings.consistency import DEFAULT_FRACTION
 from bertscape.readings.flatness import DEFAULT_RADII
+from bertscape.readings.units import Units, units_of
 from bertscape.readings.width import DEFAULT_THRESHOLDS
 from bertscape.result import read_result
 from bertscape.surface import Surface
@@ -50,8 +51,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="R",
         type=float,
         action="append",
-        help="rise on a circle of this radius around θ1, in ‖δ1‖; may be repeated "
-        f"(default: {_list(DEFAULT_RADII)})",
+        help="rise on a circle of this radius around θ1, in ‖δ1‖ or a layer group's ‖δ1ᴳ‖; "
+        f"may be repeated (default: {_list(DEFAULT_RADII)})",
     )
     parser.add_argument(
         "--fraction",
@@ -89,7 +90,7 @@ def _readings(surface: Surface, options: Namespace) -> tuple[Any, Sequence[Seque
         radii=options.radius or DEFAULT_RADII,
         fraction=fraction,
     )
-    return readings.to_json(), [_HEAD, *_rows(readings)]
+    return readings.to_json(), [_HEAD, *_rows(readings, units_of(surface))]
 
 
 def _refuse_options(options: Namespace) -> None:
@@ -102,7 +103,7 @@ def _refuse_options(options: Namespace) -> None:
             )
 
 
-def _rows(readings: Readings) -> Iterator[_Row]:
+def _rows(readings: Readings, units: Units) -> Iterator[_Row]:
     end = readings.end_point
     if end is None:
         yield ("training loss of θ1", "", "", "the grid does not hold θ1: no width, no flatness")
@@ -110,13 +111,13 @@ def _rows(readings: Readings) -> Iterator[_Row]:
         loss = Estimate.of(end.train_loss, end.train_loss_stderr)
         yield _row("training loss of θ1 (nat)", loss, f"at α = {end.alpha:g}, β = {end.beta:g}")
     for area in readings.areas:
-        yield from _area(area)
+        yield from _area(area, units)
     for length in readings.lengths:
-        yield _length(length)
+        yield _length(length, units)
     for circle in readings.circles:
-        yield from _circle(circle)
+        yield from _circle(circle, units)
     for curvature in readings.curvatures:
-        yield _curvature(curvature)
+        yield _curvature(curvature, units)
     yield from _consistency(readings.consistency)
     if readings.overfitting is not None:
         yield from _overfitting(readings.overfitting)
@@ -127,16 +128,16 @@ def _rows(readings: Readings) -> Iterator[_Row]:
         yield _checkpoint(checkpoint)
 
 
-def _area(found: OptimumArea) -> Iterator[_Row]:
+def _area(found: OptimumArea, units: Units) -> Iterator[_Row]:
     label = f"optimum below J(θ1) + {found.threshold:g}"
-    yield _row(f"{label}: area (‖δ1‖²)", found.area, _touches(found))
-    yield _row(f"{label}: radius (‖δ1‖)", found.radius, _touches(found))
+    yield _row(f"{label}: area ({units.area})", found.area, _touches(found))
+    yield _row(f"{label}: radius ({units.circle})", found.radius, _touches(found))
 
 
-def _length(found: OptimumLength) -> _Row:
+def _length(found: OptimumLength, units: Units) -> _Row:
     ends = f"α from {_number(found.low)} to {_number(found.high)}"
     remark = "; ".join(filter(None, (ends, _touches(found))))
-    label = f"optimum below J(θ1) + {found.threshold:g}: length along α (‖δ1‖)"
+    label = f"optimum below J(θ1) + {found.threshold:g}: length along α ({units.alpha})"
     return _row(label, found.length, remark)
 
 
@@ -147,21 +148,21 @@ def _touches(found: OptimumArea | OptimumLength) -> str:
     return "the interval's upper end: at least" if found.interval_touches else ""
 
 
-def _circle(found: CircleRise) -> Iterator[_Row]:
+def _circle(found: CircleRise, units: Units) -> Iterator[_Row]:
     known = "" if found.known == 1 else f"{100 * found.known:.0f} % of the circle is known"
-    label = f"rise at distance {found.radius:g}"
+    label = f"rise at distance {found.radius:g} {units.circle}"
     yield _row(f"{label}: mean (nat)", found.mean, known)
     yield _row(f"{label}: maximum (nat)", found.maximum, f"at least: {known}" if known else "")
 
 
-def _curvature(found: Curvature) -> _Row:
+def _curvature(found: Curvature, units: Units) -> _Row:
     remark = f"{found.points} points"
     if not math.isnan(found.residual):
         remark += f", off by {found.residual:.2g} nat"
     if not math.isnan(found.stderr_at_most):
         remark += f"; standard error at most {found.stderr_at_most:.2g}"
-    name = {"x": "α", "y": "β"}[found.axis]
-    return _row(f"curvature along {name} (nat/‖δ1‖²)", found.curvature, remark)
+    name, unit = {"x": ("α", units.alpha), "y": ("β", units.beta)}[found.axis]
+    return _row(f"curvature along {name} (nat/{unit}²)", found.curvature, remark)
 
 
 def _consistency(found: Consistency) -> Iterator[_Row]:

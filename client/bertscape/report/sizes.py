@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 
 from bertscape.readings import Estimate, OptimumArea, OptimumLength, directions
 from bertscape.readings.directions import is_random
@@ -13,22 +12,6 @@ def size_of(found: OptimumArea | OptimumLength) -> Estimate:
     """The area or the length; its interval has no upper end where the region may go on."""
     size = found.area if isinstance(found, OptimumArea) else found.length
     return _open_ended(size, found)
-
-
-@dataclass(frozen=True, slots=True)
-class Units:
-    """What sizes on a surface of all layers, or on a curve, are counted in."""
-
-    beta: str  # a step of 1 along β
-    area: str
-    circle: str  # a radius of 1
-
-
-def units_of(surface: Surface) -> Units:
-    """Those of the picture: ‖δ1‖, but for what a random direction has a part in."""
-    if is_random(surface):
-        return Units("‖δ2‖", "‖δ1‖·‖δ2‖", "axis units")
-    return Units("‖δ1‖", "‖δ1‖²", "‖δ1‖")
 
 
 def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate | None:

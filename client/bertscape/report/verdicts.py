@@ -23,6 +23,7 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
+from bertscape.readings.units import units_of
 from bertscape.report.error_rates import accuracy, error_rate, rate_difference
 from bertscape.report.judgement import (
     POINTS,
@@ -37,7 +38,7 @@ from bertscape.report.judgement import (
     undecided,
 )
 from bertscape.report.loss_steps import middle_steps
-from bertscape.report.sizes import at_least, radius_in_space, size_of, units_of
+from bertscape.report.sizes import at_least, radius_in_space, size_of
 from bertscape.rollback import Rollback
 from bertscape.study.results import TrainingRun
 from bertscape.surface import Surface

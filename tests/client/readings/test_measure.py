@@ -1,6 +1,7 @@
 """All readings of a surface together, and the command that prints them."""
 
 import argparse
+import dataclasses
 import inspect
 import json
 import math
@@ -15,6 +16,7 @@ from bertscape import readings
 from bertscape.cli import main
 from bertscape.cli.measure_command import MEASURE
 from bertscape.readings import directions, measure
+from bertscape.spec.direction import Direction, Random
 from bertscape.surface_file import write_surface
 
 
@@ -109,6 +111,24 @@ def test_measure_prints_a_table(file: Path, capsys: Any) -> None:
     assert "1.57" in area  # π/2
     assert "nan" not in out.lower()
     assert err == ""
+
+
+def test_measure_says_in_which_units(tmp_path: Path, surface_of: Any, capsys: Any) -> None:
+    random = surface_of(bowl)
+    spec = random.spec.model_copy(update={"y": Direction(random=Random(seed=0))})
+    surfaces = {
+        ("‖δ1‖²", "‖δ1‖", "‖δ1‖²"): surface_of(bowl),
+        ("‖δ1ᴳ‖²", "‖δ1ᴳ‖", "‖δ1ᴳ‖²"): surface_of(bowl, group=(2.0, 3.0)),
+        ("‖δ1‖·‖δ2‖", "axis units", "‖δ2‖²"): dataclasses.replace(random, spec=spec),
+    }
+    for (area, radius, beta), surface in surfaces.items():
+        write_surface(surface, tmp_path / "one.h5")
+        assert main(["measure", str(tmp_path / "one.h5")]) == 0
+        out = capsys.readouterr().out
+        assert f"optimum below J(θ1) + 0.5: area ({area})" in out
+        assert f"optimum below J(θ1) + 0.5: radius ({radius})" in out
+        assert f"rise at distance 0.5 {radius}: mean (nat)" in out
+        assert f"curvature along β (nat/{beta})" in out
 
 
 def test_measure_takes_its_options(file: Path, capsys: Any) -> None:

@@ -15,6 +15,7 @@ from bertscape.readings import (
 )
 from bertscape.readings.directions import is_random
 from bertscape.readings.estimate import NORMAL_95
+from bertscape.readings.units import units_of
 from bertscape.readings.width import DEFAULT_THRESHOLD
 from bertscape.report.blocks import (
     BY_EYE,
@@ -28,7 +29,7 @@ from bertscape.report.blocks import (
 )
 from bertscape.report.figures import Series, line_panel
 from bertscape.report.number_text import mean_rise, number, with_error, with_interval
-from bertscape.report.sizes import at_least, radius_in_space, size_of, units_of
+from bertscape.report.sizes import at_least, radius_in_space, size_of
 from bertscape.report.study_parts import gaps, of_task
 from bertscape.report.words import slug, start_words
 from bertscape.study.results import StudyResults
@@ -92,7 +93,7 @@ def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
             with_interval(circle.maximum, 1.0, more and math.isfinite(circle.maximum.value)),
         )
     for one in found.curvatures:
-        axis, unit = {"x": ("α", "‖δ1‖"), "y": ("β", units.beta)}[one.axis]
+        axis, unit = {"x": ("α", units.alpha), "y": ("β", units.beta)}[one.axis]
         yield f"curvature along {axis} (nat/{unit}²)", with_interval(one.curvature)
     yield from _in_parameter_space(surface, found)
 
