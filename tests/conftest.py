@@ -5,11 +5,16 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from bertscape_service.cluster import prepare_environment
 from bertscape_service.dispatcher_link import DispatcherOptions
 
 prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
+
+# An example that takes long on a busy machine is no fault.
+settings.register_profile("bertscape", deadline=None)
+settings.load_profile("bertscape")
 
 
 def _refuse(*_: object, **__: object) -> None:

@@ -6,7 +6,7 @@ byte as an undisturbed run does.
 
 import os
 import shutil
-import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,15 +18,17 @@ from live_service import LiveService, SmallInputs, wait_for
 
 from bertscape import Job, Surface
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 SIDE = 33  # enough points that a kill falls between the first and the last tile
-JOB_DEADLINE_S = 200.0
+ENDLESS = 250  # so many that nobody waits for the last
+JOB_DEADLINE_S = 400.0
 
 Serve = Callable[..., LiveService]
+Datasets = dict[str, tuple[str, tuple[int, ...], bytes]]
 
 
-def datasets(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+def datasets(path: Path) -> Datasets:
     """dtype, shape and bytes of every dataset outside `run/`."""
     found = {}
 
@@ -45,36 +47,45 @@ def finish(job: Job, path: Path) -> Surface:
     return Surface.load(path)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, small_inputs: SmallInputs
-) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    service = LiveService(folder / "state", small_inputs.folder).start()
+def computed(folder: Path, inputs: SmallInputs, side: int, **settings: object) -> Datasets:
+    """A surface of that size, as a service with these settings computes it undisturbed."""
+    service = LiveService(folder / "state", inputs.folder, **settings).start()
     try:
-        finish(service.client().submit(small_inputs.spec(SIDE)), folder / "surface.h5")
+        finish(service.client().submit(inputs.spec(side)), folder / "surface.h5")
     finally:
         assert service.stop() == 0
     return datasets(folder / "surface.h5")
 
 
-def kill_worker(service: LiveService) -> None:
-    os.kill(service.ray_process("ray::EvaluationWorker").pid, signal.SIGKILL)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_inputs: SmallInputs) -> Datasets:
+    return computed(tmp_path_factory.mktemp("undisturbed"), small_inputs, SIDE)
 
 
-def kill_dispatcher(service: LiveService) -> None:
-    service.dispatcher().kill()
+# Each looks for its process, and returns what kills it: the search may take longer than a tile.
 
 
-def kill_ray_head(service: LiveService) -> None:
-    service.ray_process("gcs_server").kill()
+def worker(service: LiveService) -> Callable[[], None]:
+    return service.ray_process("ray::EvaluationWorker").kill
 
 
-def kill_api_and_restart(service: LiveService) -> None:
+def dispatcher(service: LiveService) -> Callable[[], None]:
+    return service.dispatcher().kill
+
+
+def ray_head(service: LiveService) -> Callable[[], None]:
+    return service.ray_process("gcs_server").kill
+
+
+def api_which_starts_again(service: LiveService) -> Callable[[], None]:
     session = service.dispatcher().pid
-    service.kill()
-    wait_for(lambda: not in_session(session), "the end of the dispatcher's session", 30)
-    service.start()
+
+    def kill() -> None:
+        service.kill()
+        wait_for(lambda: not in_session(session), "the end of the dispatcher's session")
+        service.start()
+
+    return kill
 
 
 def in_session(session: int) -> list[int]:
@@ -88,27 +99,25 @@ def in_session(session: int) -> list[int]:
     return members
 
 
-@pytest.mark.parametrize(
-    "kill", [kill_worker, kill_dispatcher, kill_ray_head, kill_api_and_restart]
-)
+@pytest.mark.parametrize("victim", [worker, dispatcher, ray_head, api_which_starts_again])
 def test_a_kill_loses_nothing(
-    kill: Callable[[LiveService], None],
+    victim: Callable[[LiveService], Callable[[], None]],
     serve: Serve,
     small_inputs: SmallInputs,
-    undisturbed: dict[str, object],
+    undisturbed: Datasets,
     tmp_path: Path,
 ) -> None:
     service = serve()
     job = service.client().submit(small_inputs.spec(SIDE))
+    kill = victim(service)  # while the job is being prepared
     wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 8, "the first tiles")
-    kill(service)
-    at_kill = service.client().job(job.id)
-    done_then = at_kill.refresh().status.raw["tiles_done"]
-    assert 8 <= done_then < at_kill.refresh().status.raw["tiles_total"]
+    killed = time.time()
+    kill()
 
     surface = finish(service.client().job(job.id), tmp_path / "surface.h5")
 
     assert datasets(tmp_path / "surface.h5") == undisturbed
+    assert killed < max(attempt.started for attempt in surface.run.attempts)  # there was more to do
     outcomes = Counter((attempt.tile, attempt.outcome) for attempt in surface.run.attempts)
     done = {tile: count for (tile, outcome), count in outcomes.items() if outcome == "done"}
     assert done == dict.fromkeys(range(len(done)), 1)  # each tile was computed and kept once
@@ -117,28 +126,29 @@ def test_a_kill_loses_nothing(
     assert len(repeated) <= service.workers  # only what was in flight was tried again
 
 
-@pytest.mark.parametrize(("workers", "tile_points"), [(1, 1), (2, 1), (1, 16), (2, 16)])
+def tiled(workers: int, tile_points: int) -> dict[str, object]:
+    return {"workers": workers, "options": ("--tile-points", str(tile_points))}
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory: pytest.TempPathFactory, small_inputs: SmallInputs) -> Datasets:
+    return computed(tmp_path_factory.mktemp("one-by-one"), small_inputs, 7, **tiled(1, 1))
+
+
+@pytest.mark.parametrize(("workers", "tile_points"), [(2, 1), (1, 16), (2, 16)])
 def test_workers_and_tiles_leave_no_trace(
     workers: int,
     tile_points: int,
-    serve: Serve,
     small_inputs: SmallInputs,
+    one_by_one: Datasets,
     tmp_path: Path,
 ) -> None:
-    service = serve(workers=workers, options=("--tile-points", str(tile_points)))
-    job = service.client().submit(small_inputs.spec(7))
-    finish(job, tmp_path / "surface.h5")
-    shared = small_inputs.folder / "byte-identity"
-    shared.mkdir(exist_ok=True)
-    first = shared / "first.h5"
-    if not first.exists():
-        first.write_bytes((tmp_path / "surface.h5").read_bytes())
-    assert datasets(tmp_path / "surface.h5") == datasets(first)
+    assert computed(tmp_path, small_inputs, 7, **tiled(workers, tile_points)) == one_by_one
 
 
 def test_ctrl_c_leaves_no_process(serve: Serve, small_inputs: SmallInputs) -> None:
     service = serve()
-    job = service.client().submit(small_inputs.spec(SIDE))
+    job = service.client().submit(small_inputs.spec(ENDLESS))
     wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 1, "the first tile")
     session = service.dispatcher().pid
     assert service.stop() == 0
@@ -154,7 +164,7 @@ def test_an_input_changed_between_two_lives_fails_the_job_by_name(
     inputs = SmallInputs(folder)
     service = LiveService(tmp_path / "state", folder).start()
     try:
-        job = service.client().submit(inputs.spec(SIDE))
+        job = service.client().submit(inputs.spec(ENDLESS))
         wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 4, "the first tiles")
         service.kill()
         file = {

@@ -17,7 +17,7 @@ from bertscape_service.instructions import PrepareJob, RunTile, StartWorker
 from bertscape_service.messages import ClusterFound, DescribeJob, TileResult
 
 OPTIONS = DispatcherOptions(workers=2, worker_class="worker_for_tests:WorkerForTests")
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0  # Ray starts in seconds, on a busy machine in a minute
 Message = TypeVar("Message")
 
 
@@ -92,7 +92,7 @@ def spec(name: str) -> JobSpec:
     )
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

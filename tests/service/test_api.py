@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.sse import format_sse_event
 
 from bertscape.errors import Problem, ProblemType
 from bertscape.spec import Limits
@@ -391,12 +392,20 @@ async def test_events_begin_with_the_job_and_end_with_its_end(
 async def test_a_silent_stream_is_kept_alive_and_ends_with_the_service(
     run_service: Any, inputs: Any, script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept_alive = asyncio.Event()
+
+    def noted(**parts: Any) -> bytes:
+        if "comment" in parts:
+            kept_alive.set()
+        return format_sse_event(**parts)
+
+    monkeypatch.setattr("bertscape_service.api.format_sse_event", noted)
     monkeypatch.setattr("bertscape_service.api._KEEP_ALIVE_S", 0.01)
     script.starts = False
     async with run_service(script) as service:
         job = await service.submit(inputs.spec())
         stream = asyncio.create_task(service.http.get(f"/v1/jobs/{job['id']}/events"))
-        await asyncio.sleep(0.5)
+        await kept_alive.wait()
         service.coordinator.end_streams()
         answer = await stream
         assert answer.text.count("event: job") == 1

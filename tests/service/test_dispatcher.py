@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from played_coordinator import PATIENCE_S, PlayedCoordinator, eventually, is_empty, spec
+from worker_for_tests import WAITS_FOR
 
 from bertscape.errors import ProblemType
 from bertscape.grid import tiles
@@ -86,6 +87,7 @@ def test_a_prepared_job_is_evaluated_by_every_worker_from_the_same_memory(
         alpha_beta = grid.coordinates(tiles(grid, 2)[1].points)
         np.testing.assert_array_equal(result.numbers[:, :2], alpha_beta)
         np.testing.assert_array_equal(result.numbers[:, 2:5], [[2_000_000.0, True, True]] * 2)
+        assert (result.numbers[:, 6] == 1).all()  # one arena for all threads
         assert np.isnan(result.numbers[:, 7]).all()
         assert result.seconds > 0
         pids |= set(result.numbers[:, 5])
@@ -120,9 +122,13 @@ def test_bad_input_is_final_and_any_other_error_of_preparing_is_not(
     assert refused.problem.detail == "preparing failed: RuntimeError: the disk is on fire"
 
 
-def test_how_far_preparing_is_is_told_while_it_goes_on(shared: PlayedCoordinator) -> None:
-    shared.prepare("slow to prepare", "a")
-    assert shared.next(WorkProgress) == WorkProgress("slow to prepare", "tokenizing", 1, 2)
+def test_how_far_preparing_is_is_told_while_it_goes_on(
+    shared: PlayedCoordinator, tmp_path: Path
+) -> None:
+    name = f"{WAITS_FOR}{tmp_path / 'told'}"
+    shared.prepare(name, "a")
+    assert shared.next(WorkProgress) == WorkProgress(name, "tokenizing", 1, 2)
+    (tmp_path / "told").touch()
     shared.next(PrepareDone)
 
 

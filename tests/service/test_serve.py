@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ class Served:
         return self.outcome()
 
     def outcome(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=240)
         return self.process.returncode, out, err
 
 
@@ -164,8 +163,10 @@ def test_a_slow_client_does_not_hold_up_the_end(serve: Callable[..., Served]) ->
     served = serve("--port", "0")
     host, port = served.url().removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as half:
-        half.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
-        time.sleep(0.2)  # until it is being read; sooner would be easier to end
+        head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        half.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert half.recv(1000).startswith(b"HTTP/1.1 100 ")  # its body is waited for
+        half.sendall(b"{")
         served.process.send_signal(signal.SIGINT)
         assert half.recv(1000).startswith(b"HTTP/1.1 503 ")
     status, out, err = served.outcome()

@@ -19,6 +19,7 @@ from bertscape.spec import JobSpec
 from bertscape_workers.actor import EvaluationWorker
 from bertscape_workers.memory import MemoryLimits
 
+WAITS_FOR = "waits for "  # and a file: the name of a job that prepares until that is there
 ARRAY_SIZE = 2_000_000  # float32: far above what Ray keeps out of its object store
 
 
@@ -33,9 +34,10 @@ class WorkerForTests(EvaluationWorker):
                 )
             case "breaks":
                 raise RuntimeError("first line\nthe disk is on fire")
-            case "slow to prepare":
+            case str(name) if name.startswith(WAITS_FOR):
                 self._tell("tokenizing", 1, 2)
-                time.sleep(2.0)
+                while not Path(name.removeprefix(WAITS_FOR)).exists():
+                    time.sleep(0.02)
         inputs: Any = {"name": spec.name, "array": np.ones(ARRAY_SIZE, np.float32)}
         # Not `Prepared` itself: its module takes seconds to import.
         return SimpleNamespace(findings=_findings(), inputs=inputs)
@@ -45,7 +47,7 @@ class WorkerForTests(EvaluationWorker):
 
 
 class EvaluatorForTests:
-    """(α, β, sum of the array, is it read-only, is it the store's memory, pid, 0, NaN)."""
+    """(α, β, sum of the array, is it read-only, is it the store's memory, pid, arenas, NaN)."""
 
     def __init__(self, name: str, array: NDArray[np.float32]) -> None:
         self.name = name
@@ -61,7 +63,8 @@ class EvaluatorForTests:
                 time.sleep(60.0)
         read_only, shared = not self.array.flags.writeable, _is_in_shared_memory(self.array)
         total = float(self.array.sum())
-        return np.array([alpha, beta, total, read_only, shared, os.getpid(), 0.0, np.nan])
+        arenas = float(os.environ["MALLOC_ARENA_MAX"])
+        return np.array([alpha, beta, total, read_only, shared, os.getpid(), arenas, np.nan])
 
 
 def _is_in_shared_memory(array: NDArray[np.float32]) -> bool:
