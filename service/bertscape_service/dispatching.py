@@ -47,6 +47,7 @@ from bertscape_workers.actor import (
     TrainingStopped,
     Underway,
 )
+from bertscape_workers.freed_memory import ENVIRONMENT
 from bertscape_workers.memory import MemoryLimits
 
 __all__ = ["Dispatcher"]
@@ -156,8 +157,9 @@ class Dispatcher:
             max_restarts=0,  # the scheduler decides what follows a death
             max_task_retries=0,
             concurrency_groups={LIFETIME: 1, PROGRESS: 1},
-            # Set before torch is imported there: results depend on it.
-            runtime_env={"env_vars": dict.fromkeys(THREAD_VARIABLES, threads)},
+            # The threads are set before torch is imported there: results depend on them. Ray calls
+            # the methods on threads of its own, which without the rest keep no freed memory.
+            runtime_env={"env_vars": {**dict.fromkeys(THREAD_VARIABLES, threads), **ENVIRONMENT}},
         )(self._worker_class)
         return remote.remote(options.cpus_per_worker)
 
