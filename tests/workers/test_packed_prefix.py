@@ -216,8 +216,8 @@ def test_too_many_states_are_computed_again_and_the_log_says_so_once(
 def need(inputs: EvaluatorInputs, states: int) -> MemoryNeed:
     splits = (inputs.train, inputs.eval)
     longest = max(int(split.lengths.max()) for split in splits)
-    size = sum(split.bytes for split in splits)
-    return memory_for(inputs.layout.size, 2, inputs.config, longest, size, states)
+    size, tokens = sum(one.bytes for one in splits), sum(len(one.tokens) for one in splits)
+    return memory_for(inputs.layout.size, 2, inputs.config, longest, size, tokens, states)
 
 
 def test_kept_states_are_counted_up_to_the_bound(high: EvaluatorInputs) -> None:

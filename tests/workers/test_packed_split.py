@@ -1,5 +1,6 @@
 """Cutting a split into blocks of whole examples, and numbering its tokens."""
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from transformers.models.roberta.modeling_roberta import RobertaEmbeddings
 
+from bertscape_workers.memory import PACKED_TOKEN
 from bertscape_workers.packed_split import ROWS, Block, Group, pack, position_ids, used_words
 from bertscape_workers.splits import TokenizedSplit
 
@@ -70,6 +72,24 @@ def test_blocks_hold_at_most_the_limit_or_one_example() -> None:
     assert [block.tokens for block in blocks] == [21, 19, 40]
     assert all(len(block.words) % ROWS == 0 for block in blocks)
     assert all(len(block.first) % ROWS == 0 for block in blocks)
+
+
+@pytest.mark.parametrize("types", [True, False])
+@pytest.mark.parametrize("padding", [None, PADDING])
+def test_packing_takes_what_is_stated(types: bool, padding: int | None) -> None:
+    lengths = np.random.default_rng(0).integers(20, 120, 6000).tolist()
+    split = make_split(lengths, types=types)
+    packed(split, 3072)  # what is set up once
+    tracemalloc.start()
+    words = used_words([split])
+    blocks = pack(split, words, position_ids(split, padding), 3072, CPU)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert {one.words.dtype for one in blocks} == {torch.int32}
+    tokens, examples = sum(lengths), len(lengths)
+    # An example has its place, its first row, its bound, and its part of the objects around them.
+    assert 12 * tokens < held < 12.5 * tokens + 100 * examples
+    assert peak < PACKED_TOKEN * tokens + 100 * examples
 
 
 def test_a_split_without_token_types_is_all_of_the_first_type() -> None:

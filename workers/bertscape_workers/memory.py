@@ -13,6 +13,10 @@ KEPT_STATES = 1 << 30  # bytes of hidden states that an evaluator may keep for a
 # counted below (benchmarks/memory.py), probably freed work space that malloc keeps.
 PROCESS = 700 << 20
 
+# Bytes of a token in the packed evaluator: three int32 columns, and while they are made its
+# position once more.
+PACKED_TOKEN = 16
+
 _FLOAT = 4  # bytes
 _BATCH = 32  # examples, as in the reference evaluator and the self-checks
 BLOCK, GPU_BLOCK = 3072, 32768  # tokens of a block, as in the packed evaluator
@@ -57,6 +61,7 @@ def memory_for(
     config: Mapping[str, Any],
     max_length: int,
     splits: int = 0,
+    tokens: int = 0,
     states: int = 0,
     gpu: bool = False,
 ) -> MemoryNeed:
@@ -68,6 +73,7 @@ def memory_for(
         config: of the model.
         max_length: tokens of the longest example.
         splits: bytes of both tokenized splits, where they are known.
+        tokens: of both splits, where they are known.
         states: hidden states that are the same at every point, where they are known; they are
             kept where they fit in `KEPT_STATES`.
         gpu: whether a worker evaluates on a GPU, in larger blocks.
@@ -76,9 +82,11 @@ def memory_for(
     arrays = vector * (1 + directions) + splits
     # Preparing holds the arrays, a working copy, and one checkpoint beside them, which the
     # self-checks load whole; before it has that copy, a principal component's trajectory in parts
-    # of no more than one vector. An evaluating worker holds no checkpoint.
+    # of no more than one vector. An evaluating worker holds no checkpoint. The rows of a split are
+    # let go of before any of these is there, and take less.
     block = GPU_BLOCK if gpu else BLOCK
     own = arrays + 2 * vector + _activations(config, max_length, block) + PROCESS
+    own += PACKED_TOKEN * tokens
     kept = _FLOAT * states * _width(config)
     own += kept if kept <= KEPT_STATES else 0
     return MemoryNeed(object_store=arrays, worker=own)

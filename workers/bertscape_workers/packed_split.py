@@ -42,20 +42,20 @@ class Block:
     examples: torch.Tensor  # (n,) int64: their places in the file
     groups: tuple[Group, ...]  # all n examples
     tokens: int
-    words: torch.Tensor  # (R,) int64: rows of the used words' embeddings
-    positions: torch.Tensor  # (R,) int64: rows of the position embeddings
-    types: torch.Tensor  # (R,) int64: rows of the token-type embeddings
-    first: torch.Tensor  # (n, rounded up) int64: the row of each example's first token
+    words: torch.Tensor  # (R,) int32: rows of the used words' embeddings
+    positions: torch.Tensor  # (R,) int32: rows of the position embeddings
+    types: torch.Tensor  # (R,) int32: rows of the token-type embeddings
+    first: torch.Tensor  # (n, rounded up) int32: the row of each example's first token
     bounds: torch.Tensor  # (n + 1,) int32: the same row, and at the end `tokens`
 
 
 def used_words(splits: Sequence[TokenizedSplit]) -> Ints:
     """The token ids that occur in any of the splits, ascending, (words,)."""
-    found: Ints = np.unique(np.concatenate([split.tokens for split in splits])).astype(np.int64)
-    return found
+    found = np.unique(np.concatenate([np.unique(split.tokens) for split in splits]))
+    return found.astype(np.int64)
 
 
-def position_ids(split: TokenizedSplit, padding: int | None) -> Ints:
+def position_ids(split: TokenizedSplit, padding: int | None) -> NDArray[np.int32]:
     """The position embedding of each token, (T,).
 
     Args:
@@ -63,18 +63,22 @@ def position_ids(split: TokenizedSplit, padding: int | None) -> Ints:
         padding: None where positions count from 0. Else as RoBERTa numbers them: from
             padding + 1, over tokens that are not this id; one that is stands at `padding`.
     """
-    real: Ints = np.ones(len(split.tokens), dtype=np.int64)
+    real = np.ones(len(split.tokens), dtype=np.int32)
     if padding is not None:
         real[split.tokens == padding] = 0
-    seen = np.cumsum(real)
-    before: Ints = np.repeat((seen - real)[split.starts], split.lengths)
-    return (seen - before) * real + (-1 if padding is None else padding)
+    # In place, for these are as long as the split.
+    ids: NDArray[np.int32] = np.cumsum(real, dtype=np.int32)
+    starts = split.starts
+    ids -= np.repeat(ids[starts] - real[starts], split.lengths)
+    ids *= real
+    ids += -1 if padding is None else padding
+    return ids
 
 
 def pack(
     split: TokenizedSplit,
     words: Ints,
-    positions: Ints,
+    positions: NDArray[np.int32],
     limit: int,
     device: torch.device,
     rows: int = ROWS,
@@ -89,11 +93,9 @@ def pack(
         device: where the blocks lie.
         rows: blocks are filled up to a multiple of this many.
     """
-    found = np.searchsorted(words, split.tokens)
-    types = np.zeros_like(found) if split.token_types is None else split.token_types
-    columns = (found, positions, types)
+    starts = split.starts
     return tuple(
-        _block(split, examples, columns, device, rows)
+        _block(split, examples, starts[examples], words, positions, device, rows)
         for examples in _cut(split.by_length, split.lengths, limit)
     )
 
@@ -112,29 +114,32 @@ def _cut(order: Ints, lengths: NDArray[np.int32], limit: int) -> Iterator[Ints]:
 def _block(
     split: TokenizedSplit,
     examples: Ints,
-    columns: tuple[NDArray[np.integer], ...],
+    starts: Ints,
+    words: Ints,
+    positions: NDArray[np.int32],
     device: torch.device,
     rows: int,
 ) -> Block:
+    """The block of these examples, which begin in the split at `starts`."""
     lengths = split.lengths[examples].astype(np.int64)
     ends = np.cumsum(lengths)
     count = int(ends[-1])
     # Where each token of the block lies in the split.
-    places = np.arange(count) + np.repeat(split.starts[examples] - (ends - lengths), lengths)
+    places = np.arange(count) + np.repeat(starts - (ends - lengths), lengths)
 
     def column(values: NDArray[np.integer]) -> torch.Tensor:
-        filled = np.zeros(-(-len(values) // rows) * rows, dtype=np.int64)
+        filled = np.zeros(-(-len(values) // rows) * rows, dtype=np.int32)
         filled[: len(values)] = values
         return torch.from_numpy(filled).to(device)
 
-    words, positions, types = (column(values[places]) for values in columns)
+    no_types = np.zeros(count, dtype=np.int32)
     return Block(
         examples=torch.from_numpy(examples),
         groups=tuple(_groups(lengths)),
         tokens=count,
-        words=words,
-        positions=positions,
-        types=types,
+        words=column(np.searchsorted(words, split.tokens[places])),
+        positions=column(positions[places]),
+        types=column(no_types if split.token_types is None else split.token_types[places]),
         first=column(ends - lengths),
         bounds=torch.tensor([0, *ends.tolist()], dtype=torch.int32).to(device),
     )

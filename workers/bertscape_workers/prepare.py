@@ -23,7 +23,7 @@ from bertscape_workers.checkpoints import CheckpointFiles, locate, locate_tokeni
 from bertscape_workers.devices import device_model, pick_device, set_threads
 from bertscape_workers.evaluator import EvaluatorInputs, takes_token_types
 from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.memory import MemoryLimits, memory_for
+from bertscape_workers.memory import MemoryLimits, MemoryNeed, memory_for
 from bertscape_workers.plane import Axis, Plane, PlaneRequest, build_plane, checkpoints_on_plane
 from bertscape_workers.precision import Format, resolve
 from bertscape_workers.rounding import measure_rounding, sample_points
@@ -266,7 +266,7 @@ def _inputs(
     request = checkpoints.plane
     model = skeleton(config)
     layout = layout_of(model)
-    states = _fixed_states(request.layers, splits)
+    states = fixed_states(request.layers, splits)
     check_memory(limits, layout, len(request.axes), config, splits, states)
     tell("building the plane", 0, 1)
     head = read_head(request.finetuned, model)
@@ -295,16 +295,33 @@ def check_memory(
     splits: dict[str, TokenizedSplit],
     states: int = 0,
 ) -> None:
-    """Raise `InvalidInput` where the job needs more than there is; see `memory_for`."""
-    if limits is None:
-        return
-    size = sum(split.bytes for split in splits.values())
-    longest = max(int(split.lengths.max()) for split in splits.values())
-    need = memory_for(layout.size, directions, config, longest, size, states, limits.gpu)
-    limits.check(need)
+    """Raise `InvalidInput` where the job needs more than there is; see `counted_memory`."""
+    if limits is not None:
+        limits.check(counted_memory(layout, directions, config, splits, states, limits.gpu))
 
 
-def _fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
+def counted_memory(
+    layout: Layout,
+    directions: int,
+    config: Config,
+    splits: dict[str, TokenizedSplit],
+    states: int = 0,
+    gpu: bool = False,
+) -> MemoryNeed:
+    """What a job needs with its splits counted; `directions`, `states`, `gpu` as `memory_for`."""
+    return memory_for(
+        layout.size,
+        directions,
+        config,
+        max_length=max(int(split.lengths.max()) for split in splits.values()),
+        splits=sum(split.bytes for split in splits.values()),
+        tokens=sum(len(split.tokens) for split in splits.values()),
+        states=states,
+        gpu=gpu,
+    )
+
+
+def fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
     """How many hidden states enter the lowest layer that moves, where all below it stays."""
     if group.holds_embeddings:
         return 0
