@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 from tiny_inputs import Inputs
 
 from bertscape.findings import SelfCheck
+from bertscape_workers import prepare as preparing
 from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.prepare import find_checkpoints, prepare
+from bertscape_workers.prepare import Place, find_checkpoints, prepare
 from bertscape_workers.self_checks import Expected, compare, expected_numbers, plain_model
 
 
@@ -84,6 +87,55 @@ def test_an_ignored_attention_mask_is_seen(
     at = (0.0, 0.9949)
     found = ReferenceEvaluator(inputs).evaluate(*at)
     assert compare("toward", at, expected, found, "fp32").passed is False
+
+
+# --- the job's device -----------------------------------------------------------------------------
+
+
+class ElsewhereModel:
+    """A model on a device that keeps no values: it sees that its batches lie there too."""
+
+    device = torch.device("meta")
+    config = SimpleNamespace(pad_token_id=0)
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def __call__(self, **batch: torch.Tensor) -> SimpleNamespace:
+        assert {values.device for values in batch.values()} == {self.device}
+        return SimpleNamespace(logits=torch.zeros(len(batch["input_ids"]), self.classes))
+
+
+def test_the_plain_model_and_its_batches_lie_on_the_device_asked_for(
+    bert: Inputs, inputs: EvaluatorInputs
+) -> None:
+    plane = find_checkpoints(bert.spec()).plane
+    model = plain_model(plane.pretrained, plane.finetuned, "meta")
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+    found = expected_numbers(ElsewhereModel(3), inputs.train, inputs.eval)  # type: ignore[arg-type]
+    assert found.numbers[0] == pytest.approx(math.log(3))
+
+
+def test_each_model_is_on_the_jobs_device_and_gone_before_the_next_work_there(
+    bert: Inputs, inputs: EvaluatorInputs, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[Any] = []
+
+    def load(*where: Any) -> Any:
+        model = plain_model(*where[:2])
+        models.append((where[2], weakref.ref(model)))
+        return model
+
+    def evaluate() -> Any:
+        assert models[-1][1]() is None
+        return np.array(expected.numbers)
+
+    monkeypatch.setattr(preparing, "plain_model", load)
+    plane = find_checkpoints(bert.spec()).plane
+    place = Place("finetuned", plane.finetuned, (1.0, 0.0), evaluate)
+    splits = {"train": inputs.train, "eval": inputs.eval}
+    preparing.self_checks([place] * 2, plane.finetuned, splits, "bf16", "cuda:1", lambda *_: None)
+    assert [where for where, _ in models] == ["cuda:1"] * 2
 
 
 def verdict(changes: dict[int, float], ties: int = 0, **options: Any) -> bool | None:

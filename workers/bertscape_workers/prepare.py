@@ -103,7 +103,7 @@ def prepare(
             Place(name, files, at, partial(evaluator.evaluate, *at))
             for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
         ]
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, tell)
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
@@ -344,15 +344,19 @@ def self_checks(
     finetuned: CheckpointFiles,
     splits: dict[str, TokenizedSplit],
     precision: Format,
+    device: str,
     tell: ProgressCall,
 ) -> tuple[SelfCheck, ...]:
-    """The checkpoint of each place as the plain model has it, with θ1's head, and as found."""
+    """The checkpoint of each place as the plain model has it, with θ1's head, and as found.
+
+    Both on the job's device: on a GPU's host one thread would take minutes for each.
+    """
     checks = []
     for done, place in enumerate(places):
         tell("self-checks", done, len(places))
-        model = plain_model(place.files, finetuned)
+        model = plain_model(place.files, finetuned, device)
         expected = expected_numbers(model, splits["train"], splits["eval"])
-        del model  # before the next one is loaded
+        del model  # before the evaluator works, and before the next one is loaded
         checks.append(compare(place.name, place.at, expected, place.found(), precision))
     tell("self-checks", len(places), len(places))
     return tuple(checks)

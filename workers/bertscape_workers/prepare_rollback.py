@@ -72,7 +72,7 @@ def prepare_rollback(
         rounding = measure_rounding(finetuned, (FINETUNED_AT,), device, tell)
         evaluator = evaluator_for(finetuned, device)
         places = _places(spec, checkpoints.plane, evaluator, finetuned.origin, pretrained)
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, tell)
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
         outcomes = evaluator.outcomes(finetuned.origin)
     findings = Findings(
         **dict(pins(spec, found, splits, config, precision, device, threads)),

@@ -3,20 +3,24 @@
 Nothing of the evaluator is used here but its answer. The backbone is loaded by `from_pretrained`,
 not from the plane's vectors; the batches are padded, in the file's order; the cross-entropy is
 torch's. A fault in the plane, the placing of parameters or the batching then shows as a difference.
+It is computed on the job's device, in fp32 whatever the job's precision.
 """
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from bertscape.findings import Numbers, SelfCheck
 from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.precision import arithmetic
 from bertscape_workers.splits import TokenizedSplit
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-7  # |ΔJ| ≤ 1e-5·|J| + 1e-7
@@ -33,13 +37,16 @@ class Expected:
     examples: tuple[int, int]
 
 
-def plain_model(backbone: CheckpointFiles, finetuned: CheckpointFiles) -> PreTrainedModel:
-    """A freshly loaded backbone with θ1's head, in float32 and evaluation mode."""
+def plain_model(
+    backbone: CheckpointFiles, finetuned: CheckpointFiles, device: str = "cpu"
+) -> PreTrainedModel:
+    """A freshly loaded backbone with θ1's head, in float32 and evaluation mode, on a device."""
     head = _head(finetuned)  # before the other model is loaded: one at a time
     model = _from_pretrained(backbone, finetuned)
     model.load_state_dict(head, strict=False)
     model.train(mode=False)
-    return model
+    on_device: PreTrainedModel = model.to(device)  # type: ignore[arg-type]  # its stub is wrong
+    return on_device
 
 
 def _head(finetuned: CheckpointFiles) -> dict[str, torch.Tensor]:
@@ -68,7 +75,7 @@ def _from_pretrained(files: CheckpointFiles, finetuned: CheckpointFiles) -> PreT
 def expected_numbers(
     model: PreTrainedModel, train: TokenizedSplit, evaluation: TokenizedSplit
 ) -> Expected:
-    """The four numbers and their standard errors, as the plain model gives them."""
+    """The four numbers and their standard errors, as the plain model gives them on its device."""
     results = [_measure(model, split) for split in (train, evaluation)]
     means = [value for mean, _, _ in results for value in mean]
     errors = [value for _, error, _ in results for value in error]
@@ -138,9 +145,21 @@ def _measure(
 
 
 def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
-    with torch.no_grad():
-        logits: torch.Tensor = model(**batch).logits
-    return logits.double()
+    there = {name: values.to(model.device) for name, values in batch.items()}
+    with torch.no_grad(), _exact(model.device):
+        logits: torch.Tensor = model(**there).logits
+    return logits.to("cpu", torch.float64)
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """A context in which float32 products are those of IEEE float32."""
+    if device.type != "cuda":
+        yield
+        return
+    # torch's fused attention splits float32 factors in a way of its own.
+    with arithmetic("fp32"), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def _padded(model: PreTrainedModel, split: TokenizedSplit) -> Iterator[dict[str, torch.Tensor]]:
