@@ -230,6 +230,7 @@ def _check_tokenizer(spec: JobSpec) -> None:
 def _check_architecture(spec: JobSpec) -> None:
     for config in _architectures(spec):
         architecture.refuse_long_inputs(config, spec.data.max_length)
+        architecture.refuse_other_positions(config, _PRETRAINED)
 
 
 def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
@@ -254,6 +255,8 @@ def _drawn_parameters(config: architecture.Config) -> int:
 
 
 def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
+    for folder in folders:
+        architecture.refuse_other_positions(folder.config, folder.key)
     finetuned = next((folder for folder in folders if folder.key == "model.finetuned"), None)
     for folder in folders[:1] if finetuned is None else [finetuned]:
         architecture.refuse_long_inputs(folder.config, spec.data.max_length)

@@ -203,6 +203,7 @@ def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
     plain = finetuned.config
     architecture.refuse_other_heads(plain, finetuned.key, finetuned.source)
     for files in checkpoints.named().values():
+        architecture.refuse_other_positions(files.config, files.key)
         architecture.refuse_other_architecture(
             (plain, finetuned.source), (files.config, files.source), files.key
         )

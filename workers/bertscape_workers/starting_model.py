@@ -8,8 +8,10 @@ never used.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -19,12 +21,11 @@ from transformers import (
 )
 
 from bertscape.errors import InvalidInput, ProblemType
-from bertscape_workers.architecture import refuse_long_inputs
+from bertscape_workers.architecture import refuse_long_inputs, refuse_other_positions
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.evaluator import takes_token_types
 from bertscape_workers.splits import TokenizedSplit, Vocabulary
 from bertscape_workers.tables import Row
-from bertscape_workers.training import Examples
 
 MOST_CLASSES = 1000
 """Of the labels in the data; more of them are hardly classes, but a column of another kind."""
@@ -78,6 +79,7 @@ def _from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrained
 def _checked_config(
     files: CheckpointFiles, labels: Sequence[str], max_length: int
 ) -> PreTrainedConfig:
+    refuse_other_positions(files.config, files.key)
     config = _config(files, labels)
     refuse_long_inputs(config.to_dict(), max_length)
     return config
@@ -206,17 +208,25 @@ def vocabulary_of(model: PreTrainedModel) -> Vocabulary:
     return Vocabulary(tokens=model.config.vocab_size, token_types=types)
 
 
-def examples_of(split: TokenizedSplit) -> Examples:
+def examples_of(split: TokenizedSplit) -> Dataset[dict[str, Any]]:
     """Unpadded examples, with `labels` in [0, K), in the order of the file."""
-    columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
-    return Examples(
-        [
-            {
-                name: column[start : start + length].tolist()
-                for name, column in columns.items()
-                if column is not None
-            }
-            | {"labels": int(label)}
-            for start, length, label in zip(split.starts, split.lengths, split.labels, strict=True)
-        ]
-    )
+    return _SplitExamples(split)
+
+
+class _SplitExamples(Dataset[dict[str, Any]]):
+    """Makes each when it is asked for: all of a split as lists would take ten times its memory."""
+
+    def __init__(self, split: TokenizedSplit) -> None:
+        self._columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
+        self._starts, self._lengths, self._labels = split.starts, split.lengths, split.labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        start, length = int(self._starts[index]), int(self._lengths[index])
+        return {
+            name: column[start : start + length].tolist()
+            for name, column in self._columns.items()
+            if column is not None
+        } | {"labels": int(self._labels[index])}
