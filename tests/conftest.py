@@ -1,6 +1,7 @@
 """What all tests share: only those marked `ray` start Ray, and they share one where they can."""
 
 import importlib.util
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ from bertscape_service.cluster import prepare_environment
 from bertscape_service.dispatcher_link import DispatcherOptions
 
 prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
+
+# A shell lets its background jobs ignore Ctrl-C, and what they start inherits that. Tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example that takes long on a busy machine is no fault.
 settings.register_profile("bertscape", deadline=None)
