@@ -13,6 +13,7 @@ from tiny_inputs import Inputs
 
 from bertscape.findings import SelfCheck
 from bertscape_workers import prepare as preparing
+from bertscape_workers import self_checks
 from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
 from bertscape_workers.prepare import Place, find_checkpoints, prepare
 from bertscape_workers.self_checks import Expected, compare, expected_numbers, plain_model
@@ -96,23 +97,29 @@ class ElsewhereModel:
     """A model on a device that keeps no values: it sees that its batches lie there too."""
 
     device = torch.device("meta")
-    config = SimpleNamespace(pad_token_id=0)
+    config = SimpleNamespace(pad_token_id=0, num_labels=3)
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self) -> None:
+        self.given: list[weakref.ref[torch.Tensor]] = []  # as float64, which is not copied
 
     def __call__(self, **batch: torch.Tensor) -> SimpleNamespace:
         assert {values.device for values in batch.values()} == {self.device}
-        return SimpleNamespace(logits=torch.zeros(len(batch["input_ids"]), self.classes))
+        assert sum(logits() is not None for logits in self.given) <= 1  # the last one's
+        logits = torch.zeros((len(batch["input_ids"]), 3), dtype=torch.float64)
+        self.given.append(weakref.ref(logits))
+        return SimpleNamespace(logits=logits)
 
 
 def test_the_plain_model_and_its_batches_lie_on_the_device_asked_for(
-    bert: Inputs, inputs: EvaluatorInputs
+    bert: Inputs, inputs: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = find_checkpoints(bert.spec()).plane
     model = plain_model(plane.pretrained, plane.finetuned, "meta")
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
-    found = expected_numbers(ElsewhereModel(3), inputs.train, inputs.eval)  # type: ignore[arg-type]
+    monkeypatch.setattr(self_checks, "_BATCH", 4)
+    elsewhere: Any = ElsewhereModel()
+    found = expected_numbers(elsewhere, inputs.train, inputs.eval)
+    assert len(elsewhere.given) == 10 + 6
     assert found.numbers[0] == pytest.approx(math.log(3))
 
 

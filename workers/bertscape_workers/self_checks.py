@@ -131,9 +131,15 @@ def _measure(
     model: PreTrainedModel, split: TokenizedSplit
 ) -> tuple[tuple[float, float], tuple[float, float], int]:
     """((J, error rate), their standard errors, near ties) of one split."""
-    logits = torch.cat([_forward(model, batch) for batch in _padded(model, split)])
+    count, done = len(split), 0
+    # Made beforehand: thousands of small results would lie between the batches' work space, and
+    # none of it fit where another batch's had been.
+    logits = torch.empty((count, model.config.num_labels), dtype=torch.float64)
+    for batch in _padded(model, split):
+        found = _forward(model, batch)
+        logits[done : done + len(found)] = found
+        done += len(found)
     labels = torch.from_numpy(split.labels)
-    count = len(split)
     losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     wrong = (logits.argmax(1) != labels) | logits.isnan().any(1)
     rate = int(wrong.sum()) / count
