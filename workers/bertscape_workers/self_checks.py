@@ -134,7 +134,8 @@ def _measure(
     count, done = len(split), 0
     # Made beforehand: thousands of small results would lie between the batches' work space, and
     # none of it fit where another batch's had been.
-    logits = torch.empty((count, model.config.num_labels), dtype=torch.float64)
+    classes: int = model.config.num_labels  # type: ignore[assignment]  # its stub allows None
+    logits = torch.empty((count, classes), dtype=torch.float64)
     for batch in _padded(model, split):
         found = _forward(model, batch)
         logits[done : done + len(found)] = found
