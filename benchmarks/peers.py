@@ -122,8 +122,11 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
 
     import torch
 
-    from bertscape_workers.backbone import attach, build_model
-    from bertscape_workers.splits import TokenizedSplit
+    from bertscape_workers.checkpoints import (
+        attach,
+        build_model,
+    )
+    from bertscape_workers.data import TokenizedSplit
     from evaluator import make_inputs, padded_batches  # type: ignore[import-not-found]
 
     inputs = make_inputs("minilm", "mrpc", glue)
@@ -148,7 +151,7 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
 
 def measure_ours(inputs: Any, points: int, clock: str) -> list[float]:
     """Seconds of each point."""
-    from bertscape_workers.packed_evaluator import PackedEvaluator
+    from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 
     evaluator = PackedEvaluator(inputs, "cpu")
     evaluator.evaluate(0.0, 0.0)  # what is set up once is no part of a point
@@ -164,7 +167,7 @@ def our_losses(inputs: Any, models: list[Path]) -> list[float]:
     """Of the models that a package handed over, in nats."""
     import torch
 
-    from bertscape_workers.packed_evaluator import PackedEvaluator
+    from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 
     evaluator, losses = PackedEvaluator(inputs, "cpu"), []
     for path in models:
@@ -250,8 +253,7 @@ def main() -> int:
     options = parser.parse_args()
     if "BERTSCAPE_GLUE" not in os.environ:
         parser.error("BERTSCAPE_GLUE must name a folder with mrpc/")
-    from bertscape_workers.devices import set_threads
-    from bertscape_workers.training import quiet_transformers
+    from bertscape_workers.checkpoints import quiet_transformers, set_threads
 
     set_threads(options.threads)
     with tempfile.TemporaryDirectory() as name, quiet_transformers():

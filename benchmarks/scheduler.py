@@ -18,26 +18,24 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bertscape_service.events import (
+from bertscape_service.scheduling import (
     ArraysLost,
     CapacityChanged,
+    CompleteJob,
     Event,
+    FailJob,
+    Instruction,
     JobAdmitted,
     JobPrepared,
+    PrepareJob,
+    RunTile,
+    Scheduler,
+    StartWorker,
     TileDone,
     TileFailed,
     WorkerDied,
     WorkerReady,
 )
-from bertscape_service.instructions import (
-    CompleteJob,
-    FailJob,
-    Instruction,
-    PrepareJob,
-    RunTile,
-    StartWorker,
-)
-from bertscape_service.scheduler import Scheduler
 
 DEVICE = "simulated"
 FAULTS = 0.01  # of first attempts; later ones succeed, so that no job fails

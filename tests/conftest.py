@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from bertscape_service.cluster import prepare_environment
-from bertscape_service.dispatcher_link import DispatcherOptions
+from bertscape_service.ray_cluster import DispatcherOptions
+from bertscape_service.ray_cluster.cluster import prepare_environment
 
 prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
 
@@ -31,7 +31,9 @@ def no_ray_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     if request.node.get_closest_marker("ray") or importlib.util.find_spec("ray") is None:
         return
     monkeypatch.setattr("ray.init", _refuse)  # also what Ray calls by itself at first use
-    monkeypatch.setattr("bertscape_service.dispatcher_link.DispatcherLink.start", _refuse)
+    monkeypatch.setattr(
+        "bertscape_service.ray_cluster.dispatcher_link.DispatcherLink.start", _refuse
+    )
 
 
 @pytest.fixture(scope="session")

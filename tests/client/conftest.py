@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.findings import (
+from bertscape.results import (
+    Attempt,
+    Rollback,
+    Run,
+    Surface,
+)
+from bertscape.results.rollback_file import rollback_bytes
+from bertscape.results.surface_file import surface_bytes
+from bertscape.spec import ROLLBACK_NUMBERS, JobSpec, RollbackSpec, parse_spec
+from bertscape.values import (
     CheckpointFound,
     Findings,
     GroupFound,
@@ -14,11 +23,6 @@ from bertscape.findings import (
     SplitFound,
     TrajectoryFound,
 )
-from bertscape.rollback import Rollback
-from bertscape.rollback_file import rollback_bytes
-from bertscape.spec import ROLLBACK_NUMBERS, JobSpec, RollbackSpec, parse_spec
-from bertscape.surface import Attempt, Run, Surface
-from bertscape.surface_file import surface_bytes
 
 MakeSurface = Callable[..., Surface]
 Content = Callable[[Mapping[str, Any]], bytes]

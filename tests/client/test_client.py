@@ -13,8 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bertscape import (
     Client,
@@ -33,10 +32,10 @@ from bertscape import (
     SurfaceFileError,
     parse_spec,
 )
-from bertscape.findings import GroupFound
-from bertscape.retries import seconds_to_wait
-from bertscape.rollback_file import rollback_bytes
-from bertscape.surface_file import surface_bytes
+from bertscape.http.retries import seconds_to_wait
+from bertscape.results.rollback_file import rollback_bytes
+from bertscape.results.surface_file import surface_bytes
+from bertscape.values import GroupFound
 
 SPEC = {
     "kind": "curve",
@@ -114,7 +113,7 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bertscape.job._POLL", (0.0, 0.0))
+    monkeypatch.setattr("bertscape.http.job._POLL", (0.0, 0.0))
     monkeypatch.delenv("BERTSCAPE_URL", raising=False)
     monkeypatch.delenv("BERTSCAPE_TOKEN", raising=False)
 

@@ -15,8 +15,15 @@ import pytest
 import yaml
 
 from bertscape.cli import main
-from bertscape.errors import Problem, ProblemType
-from bertscape.surface_file import read_surface, surface_bytes, write_surface
+from bertscape.results import (
+    read_surface,
+    write_surface,
+)
+from bertscape.results.surface_file import surface_bytes
+from bertscape.values import (
+    Problem,
+    ProblemType,
+)
 
 BERTSCAPE = [sys.executable, "-m", "bertscape"]
 FAILED_CHECK = {"checkpoint": "finetuned", "passed": False, "alpha": 1.0, "beta": 0.0}

@@ -63,7 +63,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any) -> 
     service = PlayedService(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bertscape.Client", lambda _: service.client())
-    monkeypatch.setattr("bertscape.job._POLL", (0.0, 0.0))
+    monkeypatch.setattr("bertscape.http.job._POLL", (0.0, 0.0))
     monkeypatch.setattr("bertscape.study.running._PAUSE", 0.0)
     data = {name: {"path": f"/{name}.tsv"} for name in ("train", "eval")}
     job = {"model": {"pretrained": "/0", "finetuned": "/1"}, "data": {**data, "text": "sentence"}}

@@ -5,10 +5,12 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from bertscape.findings import Findings, SelfCheck
+from bertscape.values import (
+    Findings,
+    SelfCheck,
+)
 
 numbers = st.tuples(*[st.floats(allow_nan=True, allow_infinity=True)] * 8)
 

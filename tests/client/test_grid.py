@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from bertscape.errors import InvalidInput
-from bertscape.grid import Axis, Grid, coarse_to_fine, tiles
+from bertscape.values import (
+    Axis,
+    Grid,
+    InvalidInput,
+    tiles,
+)
+from bertscape.values.grid import coarse_to_fine
 
 counts = st.integers(2, 40)
 grids = st.builds(

@@ -6,12 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bertscape import InvalidInput
-from bertscape.color_scale import error_scale, loss_scale
-from bertscape.plot import plot_side_by_side, plot_surface, save_figure
+from bertscape.figures import (
+    plot_side_by_side,
+    plot_surface,
+    save_figure,
+)
+from bertscape.figures.color_scale import (
+    error_scale,
+    loss_scale,
+)
 
 
 def texts(figure: Any) -> str:

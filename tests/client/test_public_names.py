@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import bertscape
-from bertscape.plot import save_figure
+from bertscape.figures import save_figure
 from bertscape.report import write_report
 
 HEAVY = ("torch", "ray", "fastapi", "transformers", "datasets", "matplotlib", "xarray")

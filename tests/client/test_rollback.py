@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 
 from bertscape import Rollback, Surface, parse_spec, read_result
 from bertscape.cli import main
-from bertscape.errors import SurfaceFileError
-from bertscape.findings import CheckpointFound, Findings, GroupFound, SelfCheck, SplitFound
-from bertscape.rollback import assemble_rollback
-from bertscape.rollback_file import rollback_bytes
-from bertscape.rollback_plot import plot_rollback
+from bertscape.figures import plot_rollback
+from bertscape.results import (
+    Attempt,
+    Run,
+)
+from bertscape.results.rollback import assemble_rollback
+from bertscape.results.rollback_file import rollback_bytes
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
-from bertscape.surface import Attempt, Run
+from bertscape.values import (
+    CheckpointFound,
+    Findings,
+    GroupFound,
+    SelfCheck,
+    SplitFound,
+    SurfaceFileError,
+)
 
 GROUPS = ["low", [4, 8], "all"]
 NUMBERS: NDArray[np.float64] = np.array(

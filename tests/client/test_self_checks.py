@@ -2,7 +2,7 @@
 
 import pytest
 
-from bertscape.self_checks import summarize
+from bertscape.results import summarize
 
 
 @pytest.mark.parametrize(

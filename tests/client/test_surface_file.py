@@ -12,11 +12,22 @@ import numpy as np
 import pytest
 import xarray
 
-from bertscape.errors import SurfaceFileError
-from bertscape.findings import NUMBERS, RoundingFound
-from bertscape.publish import publishing
-from bertscape.surface import Run, Surface
-from bertscape.surface_file import read_surface, surface_bytes, to_xarray, write_surface
+from bertscape.results import (
+    Run,
+    Surface,
+    read_surface,
+    write_surface,
+)
+from bertscape.results.surface_file import (
+    surface_bytes,
+    to_xarray,
+)
+from bertscape.values import (
+    NUMBERS,
+    RoundingFound,
+    SurfaceFileError,
+    publishing,
+)
 
 
 def assert_equal(here: Surface, there: Surface) -> None:
@@ -197,7 +208,7 @@ def test_a_killed_writer_leaves_the_old_file(make_surface: Any, tmp_path: Path) 
     write_surface(make_surface(), path)
     code = (
         "import os, pathlib, sys\n"
-        "from bertscape.publish import publishing\n"
+        "from bertscape.values.publish import publishing\n"
         "with publishing(pathlib.Path(sys.argv[1])) as file:\n"
         "    file.write(b'half'); file.flush(); os._exit(9)\n"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bertscape import JobStatus, KeptCheckpoint, LogEntry, ServiceError, TrainingOutput
-from bertscape.progress import JobProgress
+from bertscape.http import JobProgress
 
 OUTPUT = TrainingOutput(
     "/outputs/j1",

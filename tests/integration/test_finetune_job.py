@@ -12,7 +12,10 @@ import pytest
 from live_service import LiveService, SmallInputs, wait_for
 
 from bertscape import Job
-from bertscape.errors import JobFailed, ServiceError
+from bertscape.values import (
+    JobFailed,
+    ServiceError,
+)
 
 pytestmark = pytest.mark.timeout(400)
 

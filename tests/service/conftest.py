@@ -15,24 +15,36 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bertscape.errors import Problem
-from bertscape.findings import CheckpointFound, Findings, SelfCheck, SplitFound, TrainingFindings
-from bertscape.grid import Tile
 from bertscape.spec import FinetuneSpec, JobSpec
-from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
-from bertscape_service.api import create_app
-from bertscape_service.coordinator import Coordinator
-from bertscape_service.events import TileFailed, WorkerReady
-from bertscape_service.instructions import PrepareJob, RunTile, StartWorker
-from bertscape_service.messages import (
+from bertscape.values import (
+    CheckpointFound,
+    Findings,
+    KeptCheckpoint,
+    LogEntry,
+    Problem,
+    SelfCheck,
+    SplitFound,
+    Tile,
+    TrainingFindings,
+    TrainingOutput,
+)
+from bertscape_service.configuration import Settings, StateDirectory
+from bertscape_service.coordination import Coordinator
+from bertscape_service.ray_cluster import (
     ClusterFound,
     DescribeJob,
     PrepareDone,
     PrepareRefused,
     TileResult,
 )
-from bertscape_service.settings import Settings
-from bertscape_service.state_directory import StateDirectory
+from bertscape_service.rest import create_app
+from bertscape_service.scheduling import (
+    PrepareJob,
+    RunTile,
+    StartWorker,
+    TileFailed,
+    WorkerReady,
+)
 
 DEADLINE_S = 30.0
 CPU = "a CPU"

@@ -10,11 +10,21 @@ import psutil
 import pytest
 
 from bertscape.spec import JobSpec, parse_spec
-from bertscape_service import process_session
-from bertscape_service.dispatcher_link import LOG_NAME, DispatcherLink, DispatcherOptions
-from bertscape_service.events import WorkerReady
-from bertscape_service.instructions import PrepareJob, RunTile, StartWorker
-from bertscape_service.messages import ClusterFound, DescribeJob, TileResult
+from bertscape_service.ray_cluster import (
+    ClusterFound,
+    DescribeJob,
+    DispatcherLink,
+    DispatcherOptions,
+    TileResult,
+    process_session,
+)
+from bertscape_service.ray_cluster.dispatcher_link import LOG_NAME
+from bertscape_service.scheduling import (
+    PrepareJob,
+    RunTile,
+    StartWorker,
+    WorkerReady,
+)
 
 OPTIONS = DispatcherOptions(workers=2, worker_class="worker_for_tests:WorkerForTests")
 PATIENCE_S = 240.0  # Ray starts in seconds, on a busy machine in a minute

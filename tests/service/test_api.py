@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 from fastapi.sse import format_sse_event
 
-from bertscape.errors import Problem, ProblemType
 from bertscape.spec import Limits
-from bertscape_service.api import MAX_BODY_BYTES
-from bertscape_service.instructions import PrepareJob, RunTile
+from bertscape.values import (
+    Problem,
+    ProblemType,
+)
+from bertscape_service.rest.api import MAX_BODY_BYTES
+from bertscape_service.scheduling import (
+    PrepareJob,
+    RunTile,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -399,8 +405,8 @@ async def test_a_silent_stream_is_kept_alive_and_ends_with_the_service(
             kept_alive.set()
         return format_sse_event(**parts)
 
-    monkeypatch.setattr("bertscape_service.api.format_sse_event", noted)
-    monkeypatch.setattr("bertscape_service.api._KEEP_ALIVE_S", 0.01)
+    monkeypatch.setattr("bertscape_service.rest.api.format_sse_event", noted)
+    monkeypatch.setattr("bertscape_service.rest.api._KEEP_ALIVE_S", 0.01)
     script.starts = False
     async with run_service(script) as service:
         job = await service.submit(inputs.spec())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import ProblemType
+from bertscape.values import ProblemType
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import InvalidInput
-from bertscape_service.cluster import Capacity, capacity_of
-from bertscape_service.dispatcher_link import DispatcherOptions
+from bertscape.values import InvalidInput
+from bertscape_service.ray_cluster import DispatcherOptions
+from bertscape_service.ray_cluster.cluster import (
+    Capacity,
+    capacity_of,
+)
 
 GIB = 1 << 30
 

@@ -9,11 +9,23 @@ import h5py
 import numpy as np
 import pytest
 
-from bertscape.errors import Problem, ProblemType
-from bertscape_service import coordinator as coordinator_module
-from bertscape_service.events import ArraysLost, TileFailed, WorkerDied
-from bertscape_service.instructions import DropJob, PrepareJob, RunTile
-from bertscape_service.messages import DescribeJob, WorkProgress
+from bertscape.values import (
+    Problem,
+    ProblemType,
+)
+from bertscape_service.coordination import coordinator as coordinator_module
+from bertscape_service.ray_cluster import (
+    DescribeJob,
+    WorkProgress,
+)
+from bertscape_service.scheduling import (
+    ArraysLost,
+    DropJob,
+    PrepareJob,
+    RunTile,
+    TileFailed,
+    WorkerDied,
+)
 
 pytestmark = pytest.mark.anyio
 

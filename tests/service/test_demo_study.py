@@ -6,11 +6,17 @@ from typing import Any
 import pytest
 
 from bertscape import InvalidInput
-from bertscape.layer_group import LayerGroup
 from bertscape.spec import load_study
 from bertscape.study import plan
-from bertscape_service.demo import run_demo
-from bertscape_service.demo_study import LAYERS, STUDY, STUDY_FILE, run_demo_study, study_text
+from bertscape.values import LayerGroup
+from bertscape_service.running.demo import run_demo
+from bertscape_service.running.demo_study import (
+    LAYERS,
+    STUDY,
+    STUDY_FILE,
+    run_demo_study,
+    study_text,
+)
 from bertscape_workers.generated_language import SMALL, write_demo_data
 
 
@@ -57,7 +63,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
     played = Played()
     monkeypatch.setattr("bertscape_workers.generated_language.DEMO", SMALL)
     monkeypatch.setattr("bertscape_workers.generated_language.pretrain", played.pretrain)
-    monkeypatch.setattr("bertscape_service.demo_study.write_paper", played.write_paper)
+    monkeypatch.setattr("bertscape_service.running.demo_study.write_paper", played.write_paper)
     return played
 
 

@@ -13,17 +13,25 @@ import pytest
 from played_coordinator import PATIENCE_S, PlayedCoordinator, eventually, is_empty, spec
 from worker_for_tests import WAITS_FOR
 
-from bertscape.errors import ProblemType
-from bertscape.grid import tiles
-from bertscape_service import process_session
-from bertscape_service.dispatcher_link import LOG_NAME, DispatcherOptions
-from bertscape_service.events import ArraysLost, TileFailed, WorkerDied, WorkerReady
-from bertscape_service.instructions import DropJob, KillWorker, RunTile, StartWorker
-from bertscape_service.messages import (
+from bertscape.values import ProblemType, tiles
+from bertscape_service.ray_cluster import (
     DescribeJob,
+    DispatcherOptions,
     PrepareDone,
     PrepareRefused,
     WorkProgress,
+    process_session,
+)
+from bertscape_service.ray_cluster.dispatcher_link import LOG_NAME
+from bertscape_service.scheduling import (
+    ArraysLost,
+    DropJob,
+    KillWorker,
+    RunTile,
+    StartWorker,
+    TileFailed,
+    WorkerDied,
+    WorkerReady,
 )
 
 pytestmark = pytest.mark.ray
@@ -216,7 +224,7 @@ def test_a_lost_head_ends_the_dispatcher(own: PlayedCoordinator, name: str) -> N
 API = """
 import sys, time
 from pathlib import Path
-from bertscape_service.dispatcher_link import DispatcherLink, DispatcherOptions
+from bertscape_service.ray_cluster.dispatcher_link import DispatcherLink, DispatcherOptions
 tell = lambda message: print("found", flush=True)
 link = DispatcherLink(DispatcherOptions(), tell, print, Path(sys.argv[1]))
 link.start()

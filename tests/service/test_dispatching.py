@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import Problem, ProblemType
-from bertscape_service import dispatching
-from bertscape_service.dispatching import Dispatcher
-from bertscape_service.events import TileAdvanced, TileFailed
-from bertscape_service.messages import TileRefused, WorkProgress
-from bertscape_workers.actor import Failure, Underway
+from bertscape.values import (
+    Problem,
+    ProblemType,
+)
+from bertscape_service.ray_cluster import (
+    TileRefused,
+    WorkProgress,
+    dispatching,
+)
+from bertscape_service.ray_cluster.dispatching import Dispatcher
+from bertscape_service.scheduling import (
+    TileAdvanced,
+    TileFailed,
+)
+from bertscape_workers.jobs import (
+    Failure,
+    Underway,
+)
 
 pytestmark = pytest.mark.anyio
 

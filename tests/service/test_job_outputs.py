@@ -5,12 +5,23 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import Problem, ProblemType
-from bertscape.training_output import LogEntry, TrainingOutput
-from bertscape_service.events import TileAdvanced, WorkerDied
-from bertscape_service.instructions import DropJob
-from bertscape_service.journal_rows import AttemptRow
-from bertscape_service.messages import DescribeJob, TileRefused, WorkProgress
+from bertscape.values import (
+    LogEntry,
+    Problem,
+    ProblemType,
+    TrainingOutput,
+)
+from bertscape_service.journal import AttemptRow
+from bertscape_service.ray_cluster import (
+    DescribeJob,
+    TileRefused,
+    WorkProgress,
+)
+from bertscape_service.scheduling import (
+    DropJob,
+    TileAdvanced,
+    WorkerDied,
+)
 
 pytestmark = pytest.mark.anyio
 

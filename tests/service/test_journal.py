@@ -14,15 +14,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput, Problem, ProblemType
-from bertscape.findings import Findings
 from bertscape.spec import JobSpec, parse_spec
-from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
-from bertscape_service.journal import Journal
-from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, RunFacts, TileRow
-from bertscape_service.journal_schema import UPGRADES
-from bertscape_service.journal_writer import JournalUnavailable, JournalWriter
-from bertscape_service.scheduled_jobs import JobState
+from bertscape.values import (
+    Findings,
+    InvalidInput,
+    KeptCheckpoint,
+    LogEntry,
+    Problem,
+    ProblemType,
+    TrainingOutput,
+)
+from bertscape_service.journal import (
+    AttemptRow,
+    Journal,
+    NewJob,
+    Outcome,
+    RunFacts,
+    TileRow,
+)
+from bertscape_service.journal.schema import UPGRADES
+from bertscape_service.journal.writer import (
+    JournalUnavailable,
+    JournalWriter,
+)
+from bertscape_service.scheduling import JobState
 
 SPEC = parse_spec(
     {
@@ -343,7 +358,7 @@ def test_an_upgrade_that_fails_leaves_the_old_file(
     first.add_job(new_job()).result()
     first.close()
     broken = (*UPGRADES, "ALTER TABLE jobs ADD COLUMN note TEXT; SELECT no_such_function();")
-    monkeypatch.setattr("bertscape_service.journal_schema.UPGRADES", broken)
+    monkeypatch.setattr("bertscape_service.journal.schema.UPGRADES", broken)
     with pytest.raises(JournalUnavailable, match="no_such_function"):
         Journal(path)
     monkeypatch.undo()
@@ -357,7 +372,7 @@ def test_a_later_upgrade_keeps_the_rows(path: Path, monkeypatch: pytest.MonkeyPa
     first.add_job(new_job()).result()
     first.close()
     later = (*UPGRADES, "ALTER TABLE jobs ADD COLUMN note TEXT;")
-    monkeypatch.setattr("bertscape_service.journal_schema.UPGRADES", later)
+    monkeypatch.setattr("bertscape_service.journal.schema.UPGRADES", later)
     second = Journal(path)
     assert second.job("a") is not None
     note = second._writer.submit(
@@ -368,7 +383,7 @@ def test_a_later_upgrade_keeps_the_rows(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_journal_of_version_1_takes_outputs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bertscape_service.journal_schema.UPGRADES", UPGRADES[:1])
+    monkeypatch.setattr("bertscape_service.journal.schema.UPGRADES", UPGRADES[:1])
     first = Journal(path)  # as an older bertscape left it
     statement = (
         "INSERT INTO jobs (id, state, spec, tile_points, points_total, tiles_total, created,"
@@ -415,8 +430,8 @@ from dataclasses import replace
 import numpy as np
 from pathlib import Path
 from bertscape.spec import parse_spec
-from bertscape_service.journal import Journal
-from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, TileRow
+from bertscape_service.journal.journal import Journal
+from bertscape_service.journal.rows import AttemptRow, NewJob, Outcome, TileRow
 import json
 
 journal = Journal(Path(sys.argv[1]))

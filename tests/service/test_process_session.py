@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bertscape_service import process_session
-from bertscape_service.dispatcher_link import clear_leftovers
+from bertscape_service.ray_cluster import process_session
+from bertscape_service.ray_cluster.dispatcher_link import clear_leftovers
 
 RECORD = "dispatcher.json"
 TREE = """

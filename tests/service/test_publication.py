@@ -8,15 +8,19 @@ import h5py
 import numpy as np
 import pytest
 
-from bertscape.findings import GroupFound
-from bertscape.result import read_result
-from bertscape.rollback import Rollback
+from bertscape.results import Rollback, read_result, read_surface
 from bertscape.spec import parse_spec
-from bertscape.surface_file import read_surface
-from bertscape_service.journal import Journal
-from bertscape_service.journal_rows import AttemptRow, NewJob, Outcome, RunFacts, TileRow
-from bertscape_service.publication import Publication
-from bertscape_service.state_directory import StateDirectory
+from bertscape.values import GroupFound
+from bertscape_service.configuration import StateDirectory
+from bertscape_service.coordination.publication import Publication
+from bertscape_service.journal import (
+    AttemptRow,
+    Journal,
+    NewJob,
+    Outcome,
+    RunFacts,
+    TileRow,
+)
 from bertscape_workers.admission import admit
 
 

@@ -11,10 +11,16 @@ import psutil
 import pytest
 from played_coordinator import OPTIONS, PATIENCE_S, PlayedCoordinator, eventually, is_empty
 
-from bertscape_service import process_session
-from bertscape_service.events import ArraysLost, WorkerDied
-from bertscape_service.instructions import RunTile
-from bertscape_service.messages import ClusterFound, PrepareDone
+from bertscape_service.ray_cluster import (
+    ClusterFound,
+    PrepareDone,
+    process_session,
+)
+from bertscape_service.scheduling import (
+    ArraysLost,
+    RunTile,
+    WorkerDied,
+)
 
 pytestmark = pytest.mark.ray
 

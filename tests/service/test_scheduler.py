@@ -5,42 +5,41 @@ from pathlib import Path
 
 import pytest
 
-from bertscape_service import events, instructions
-from bertscape_service.events import (
+from bertscape_service.scheduling import (
     ArraysLost,
     CapacityChanged,
+    CompleteJob,
     DispatcherLost,
+    DropJob,
     Event,
+    FailJob,
+    Instruction,
     JobAdmitted,
     JobCancelled,
     JobPrepared,
     JobRefused,
+    KillWorker,
+    MarkPreparing,
+    MarkRunning,
     PrepareFailed,
+    PrepareJob,
+    RunTile,
+    Scheduler,
+    StartWorker,
     TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
     WorkerReady,
+    WorkerSnapshot,
+    WorkerState,
+    events,
+    instructions,
 )
-from bertscape_service.instructions import (
-    CompleteJob,
-    DropJob,
-    FailJob,
-    Instruction,
-    KillWorker,
-    MarkPreparing,
-    MarkRunning,
-    PrepareJob,
-    RunTile,
-    StartWorker,
-)
-from bertscape_service.scheduler import (
+from bertscape_service.scheduling.scheduler import (
     MAX_START_DELAY_S,
     IllegalTransition,
     JobState,
-    Scheduler,
-    WorkerSnapshot,
-    WorkerState,
 )
 
 

@@ -4,37 +4,39 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from bertscape_service.events import (
+from bertscape_service.scheduling import (
     ArraysLost,
     CapacityChanged,
+    CompleteJob,
     DispatcherLost,
+    DropJob,
     Event,
+    FailJob,
+    Instruction,
     JobAdmitted,
     JobCancelled,
     JobPrepared,
+    KillWorker,
+    MarkPreparing,
+    MarkRunning,
     PrepareFailed,
+    PrepareJob,
+    RunTile,
+    Scheduler,
+    StartWorker,
     TileAdvanced,
     TileDone,
     TileFailed,
     WorkerDied,
     WorkerReady,
 )
-from bertscape_service.instructions import (
-    CompleteJob,
-    DropJob,
-    FailJob,
-    Instruction,
-    KillWorker,
-    MarkPreparing,
-    MarkRunning,
-    PrepareJob,
-    RunTile,
-    StartWorker,
+from bertscape_service.scheduling.scheduler import (
+    MAX_ATTEMPTS,
+    PREPARING_AT_ONCE,
+    JobState,
 )
-from bertscape_service.scheduler import MAX_ATTEMPTS, PREPARING_AT_ONCE, JobState, Scheduler
 
 DEVICES = ("A", "B")
 

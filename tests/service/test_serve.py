@@ -28,7 +28,7 @@ class NoDispatcher:
     def stop(self):
         print("the dispatcher was stopped", flush=True)
 
-from bertscape_service import coordinator
+from bertscape_service.coordination import coordinator
 coordinator.DispatcherLink = NoDispatcher
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
@@ -186,11 +186,11 @@ IMPORTS = """
 import asyncio, json, sys
 from pathlib import Path
 import httpx2
-from bertscape_service.api import create_app
-from bertscape_service.coordinator import Coordinator
-from bertscape_service.serve import serve
-from bertscape_service.settings import Settings
-from bertscape_service.state_directory import StateDirectory
+from bertscape_service.rest.api import create_app
+from bertscape_service.coordination.coordinator import Coordinator
+from bertscape_service.running.serve import serve
+from bertscape_service.configuration.settings import Settings
+from bertscape_service.configuration.state_directory import StateDirectory
 
 class NoLink:
     def start(self): pass
@@ -231,7 +231,7 @@ def test_the_api_process_imports_neither_torch_nor_ray(tmp_path: Path, inputs: A
 
 def test_the_command_is_known_without_its_extra() -> None:
     code = (
-        "import sys; from bertscape_service.commands import SERVE; SERVE;"
+        "import sys; from bertscape_service.running.commands import SERVE; SERVE;"
         " print([name for name in ('fastapi', 'uvicorn', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

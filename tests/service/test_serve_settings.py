@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import InvalidInput
-from bertscape.grid import DEFAULT_TILE_POINTS
-from bertscape_service.commands import SERVE
-from bertscape_service.settings import Settings
+from bertscape.values import DEFAULT_TILE_POINTS, InvalidInput
+from bertscape_service.configuration import Settings
+from bertscape_service.running.commands import SERVE
 
 
 def read(*arguments: str, **environment: str) -> Settings:

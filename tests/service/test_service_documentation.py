@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bertscape.errors import ProblemType
-from bertscape_service import settings as settings_module
-from bertscape_service.commands import SERVE
+from bertscape.values import ProblemType
+from bertscape_service.configuration import settings as settings_module
+from bertscape_service.running.commands import SERVE
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 NAMED = set(re.findall(r"`([^`]+)`", DOCUMENT))

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape_service.state_directory import StateDirectory
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_service.configuration import StateDirectory
 
 HOLDER = """
 import sys
 from pathlib import Path
-from bertscape_service.state_directory import StateDirectory
+from bertscape_service.configuration.state_directory import StateDirectory
 held = StateDirectory.acquire(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

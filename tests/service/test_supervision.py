@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bertscape_service import supervision
-from bertscape_service.supervision import Supervision, delay_before_start
+from bertscape_service.ray_cluster import Supervision, supervision
+from bertscape_service.ray_cluster.supervision import delay_before_start
 
 pytestmark = pytest.mark.anyio
 

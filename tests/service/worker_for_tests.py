@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.findings import CheckpointFound, Findings
 from bertscape.spec import JobSpec
-from bertscape_workers.actor import EvaluationWorker
-from bertscape_workers.memory import MemoryLimits
+from bertscape.values import (
+    CheckpointFound,
+    Findings,
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.admission import MemoryLimits
+from bertscape_workers.jobs.actor import EvaluationWorker
 
 WAITS_FOR = "waits for "  # and a file: the name of a job that prepares until that is there
 ARRAY_SIZE = 2_000_000  # float32: far above what Ray keeps out of its object store

@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from bertscape_workers.packed_attention_varlen import Spans
+from bertscape_workers.evaluation.packed.attention_varlen import Spans
 
 
 def attend(

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 from tiny_inputs import Inputs
 
-from bertscape.errors import ProblemType
-from bertscape.findings import Findings
-from bertscape_workers.actor import (
+from bertscape.values import Findings, ProblemType
+from bertscape_workers.admission import MemoryLimits
+from bertscape_workers.evaluation import evaluator_for
+from bertscape_workers.jobs import (
     LIFETIME,
     PROGRESS,
     Description,
-    EvaluationWorker,
     Failure,
     TileNumbers,
 )
-from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.memory import MemoryLimits
-from bertscape_workers.prepare import prepare
+from bertscape_workers.jobs.actor import EvaluationWorker
+from bertscape_workers.jobs.prepare import prepare
 
 pytestmark = pytest.mark.ray
 
@@ -43,7 +42,7 @@ def get(*references: Any) -> Any:
 
 
 def test_it_says_what_it_is(worker: Any) -> None:
-    from bertscape_workers.devices import device_model
+    from bertscape_workers.checkpoints import device_model
 
     description: Description = get(worker.describe.remote())
     assert (description.device, description.memory) == (device_model(), None)

@@ -19,13 +19,29 @@ from transformers import (
     RobertaConfig,
 )
 
-from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import FinetuneSpec, Limits, parse_spec
-from bertscape_workers import packed_attention
-from bertscape_workers.admission import admit, memory_need
-from bertscape_workers.memory import BLOCK, GPU_BLOCK, PROCESS, SCORES, MemoryLimits, memory_for
-from bertscape_workers.packed_method import BLOCK_TOKENS
-from bertscape_workers.prepare import find_checkpoints, prepare
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.admission import (
+    MemoryLimits,
+    admit,
+    memory_for,
+    memory_need,
+)
+from bertscape_workers.admission.memory import (
+    BLOCK,
+    GPU_BLOCK,
+    PROCESS,
+    SCORES,
+)
+from bertscape_workers.evaluation.packed import attention as packed_attention
+from bertscape_workers.evaluation.packed.method import BLOCK_TOKENS
+from bertscape_workers.jobs.prepare import (
+    find_checkpoints,
+    prepare,
+)
 
 
 def refused(call: Callable[[], object], kind: ProblemType, key: str, *parts: str) -> None:
@@ -63,7 +79,7 @@ def test_a_sound_job_is_admitted(bert: Inputs) -> None:
 
 def test_it_needs_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys, bertscape_workers.admission as a\n"
+        "import sys, bertscape_workers.admission.admission as a\n"
         "heavy = {'torch', 'transformers', 'datasets', 'ray', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

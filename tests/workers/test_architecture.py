@@ -14,12 +14,15 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS,
 )
 
-from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import parse_spec
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 from bertscape_workers.admission import admit
-from bertscape_workers.architecture import _POSITION_TYPES, refuse_other_positions
-from bertscape_workers.prepare import prepare
-from bertscape_workers.training_job import prepare_training
+from bertscape_workers.admission.architecture import _POSITION_TYPES, refuse_other_positions
+from bertscape_workers.jobs.prepare import prepare
+from bertscape_workers.jobs.training_job import prepare_training
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "xlm-roberta"])

@@ -12,11 +12,21 @@ from safetensors.torch import load_file, save_file
 from tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
 from transformers import AlbertConfig, BertForMaskedLM
 
-from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec import Hub
-from bertscape_workers.backbone import layout_of, load_config, read_backbone, read_head, skeleton
-from bertscape_workers.checkpoints import locate, steps
-from bertscape_workers.prepare import prepare
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.checkpoints import (
+    layout_of,
+    load_config,
+    locate,
+    read_backbone,
+    read_head,
+    skeleton,
+    steps,
+)
+from bertscape_workers.jobs.prepare import prepare
 
 KEY = "model.pretrained"
 

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from tiny_inputs import bert_config
 
-from bertscape_workers.backbone import Layout, layout_of, skeleton
-from bertscape_workers.directions import random_direction
+from bertscape_workers.checkpoints import (
+    Layout,
+    layout_of,
+    skeleton,
+)
+from bertscape_workers.plane.directions import random_direction
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from transformers import (
     RobertaConfig,
 )
 
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.prepare import prepare
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs.prepare import prepare
 
 SIZES = {"vocab_size": 19, "num_labels": 3, "initializer_range": 0.3}
 CONFIGS = {

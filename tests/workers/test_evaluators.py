@@ -8,12 +8,11 @@ import pytest
 from tiny_inputs import Inputs, make_inputs
 from transformers import MPNetConfig
 
-from bertscape_workers import evaluators
-from bertscape_workers.evaluator import ReferenceEvaluator
-from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.precision import Format
-from bertscape_workers.prepare import prepare
+from bertscape_workers.checkpoints import Format
+from bertscape_workers.evaluation import evaluator_for, evaluators
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs.prepare import prepare
 
 
 def test_a_known_model_takes_the_packed_path(

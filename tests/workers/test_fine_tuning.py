@@ -17,11 +17,17 @@ from transformers import (
     DistilBertForMaskedLM,
 )
 
-from bertscape.errors import InvalidInput
 from bertscape.spec import Data, Split
-from bertscape_workers.fine_tuning import FineTuned, FineTuning, Schedule, Start, finetune
-from bertscape_workers.starting_model import label_names
-from bertscape_workers.tables import Row
+from bertscape.values import InvalidInput
+from bertscape_workers.admission import Row
+from bertscape_workers.training import (
+    FineTuned,
+    FineTuning,
+    Start,
+    finetune,
+)
+from bertscape_workers.training.fine_tuning import Schedule
+from bertscape_workers.training.starting_model import label_names
 
 WORDS = ["good", "fine", "bad", "poor", "film", "book"]
 VOCABULARY = {

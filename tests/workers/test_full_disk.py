@@ -11,8 +11,12 @@ from transformers import AutoModelForSequenceClassification
 
 from bertscape.cli import main
 from bertscape.spec import Data, Split
-from bertscape_workers.fine_tuning import FineTuning, check, train
-from bertscape_workers.kept_checkpoints import CheckpointNotWritten
+from bertscape_workers.training import (
+    FineTuning,
+    check,
+    train,
+)
+from bertscape_workers.training.kept_checkpoints import CheckpointNotWritten
 
 
 @dataclass(frozen=True)

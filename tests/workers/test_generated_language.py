@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from bertscape.spec import Data
+from bertscape_workers.admission import read_rows
 from bertscape_workers.generated_language import (
     DEMO,
     SMALL,
@@ -22,7 +23,6 @@ from bertscape_workers.generated_language import (
     train_tokenizer,
     write_demo_data,
 )
-from bertscape_workers.tables import read_rows
 
 TINY = replace(SMALL, corpus_sentences=200, pretraining_epochs=1)
 Stages = list[tuple[str, int, int]]

@@ -21,18 +21,25 @@ from transformers import (
     RobertaConfig,
 )
 
-from bertscape.errors import InvalidInput
-from bertscape.layer_group import LayerGroup
-from bertscape.surface import Surface
-from bertscape_workers.admission import admit
-from bertscape_workers.backbone import Layout, layout_of
-from bertscape_workers.directions import random_direction
-from bertscape_workers.evaluator import ReferenceEvaluator
-from bertscape_workers.layer_groups import members
-from bertscape_workers.local_run import run_job
-from bertscape_workers.plane import Plane, build_plane
-from bertscape_workers.prepare import find_checkpoints, prepare
-from bertscape_workers.self_checks import expected_numbers
+from bertscape.results import Surface
+from bertscape.values import InvalidInput, LayerGroup
+from bertscape_workers.admission import admit, members
+from bertscape_workers.checkpoints import (
+    Layout,
+    layout_of,
+)
+from bertscape_workers.evaluation import expected_numbers
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs.prepare import (
+    find_checkpoints,
+    prepare,
+)
+from bertscape_workers.plane import (
+    Plane,
+    build_plane,
+)
+from bertscape_workers.plane.directions import random_direction
+from bertscape_workers.running.local_run import run_job
 
 # --- which tensors ------------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from datasets.arrow_writer import ArrowWriter
 from tiny_inputs import Inputs
 
+from bertscape.results import Surface
 from bertscape.spec import FinetuneSpec, parse_spec
-from bertscape.surface import Surface
-from bertscape_workers.local_run import run_job
-from bertscape_workers.training_job import train_here
+from bertscape_workers.jobs import train_here
+from bertscape_workers.running.local_run import run_job
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MAIN = """

@@ -13,13 +13,23 @@ from tiny_inputs import Inputs, save_tokenizer, write_tsv
 from transformers import ViTConfig
 
 from bertscape.cli import main
-from bertscape.errors import InvalidInput
-from bertscape.surface import Surface
-from bertscape_workers.commands import FINETUNE, RUN
-from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.fine_tuning import FineTuning, Precision, Schedule, Start
-from bertscape_workers.local_run import run_job
-from bertscape_workers.prepare import prepare
+from bertscape.results import Surface
+from bertscape.values import InvalidInput
+from bertscape_workers.evaluation import evaluator_for
+from bertscape_workers.jobs.prepare import prepare
+from bertscape_workers.running.commands import (
+    FINETUNE,
+    RUN,
+)
+from bertscape_workers.running.local_run import run_job
+from bertscape_workers.training import (
+    FineTuning,
+    Start,
+)
+from bertscape_workers.training.fine_tuning import (
+    Precision,
+    Schedule,
+)
 
 
 def run(command: Any, *arguments: str) -> int:

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 from tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
-from bertscape_workers import packed_attention
-from bertscape_workers.backbone import Vector
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_method import method_for
-from bertscape_workers.packed_products import TorchProducts
-from bertscape_workers.prepare import prepare
-from bertscape_workers.statistics import Outcomes, point_numbers
+from bertscape_workers.checkpoints import Vector
+from bertscape_workers.data import (
+    Outcomes,
+    point_numbers,
+)
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.packed import attention as packed_attention
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.method import method_for
+from bertscape_workers.evaluation.packed.products import TorchProducts
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs.prepare import prepare
 
 CPU = method_for(torch.device("cpu"), "fp32")
 NEAR_TIE = 1e-4  # two best logits this close may swap by rounding

@@ -12,10 +12,10 @@ from test_packed_evaluator import AXIS, WatchedReference, assert_right
 from tiny_inputs import Inputs, moved
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from bertscape_workers.evaluator import EvaluatorInputs
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.prepare import prepare
-from bertscape_workers.training import quiet_transformers
+from bertscape_workers.checkpoints import quiet_transformers
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.jobs.prepare import prepare
 
 EXAMPLES = (8, 4)  # pairs of each split
 WORDS = ["the", "company", "said", "on", "friday", "that", "its", "profit", "rose", "after", "two"]

@@ -12,16 +12,26 @@ import torch
 from tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, PreTrainedConfig, RobertaConfig
 
-from bertscape.errors import InvalidInput
-from bertscape.layer_group import ALL_LAYERS
-from bertscape_workers import packed_evaluator, packed_method
-from bertscape_workers import prepare as preparing
-from bertscape_workers.admission import memory_need
-from bertscape_workers.evaluator import EvaluatorInputs
-from bertscape_workers.memory import KEPT_STATES, MemoryLimits, MemoryNeed, memory_for
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_products import Linear, TorchProducts
-from bertscape_workers.prepare import prepare
+from bertscape.values import ALL_LAYERS, InvalidInput
+from bertscape_workers.admission import (
+    KEPT_STATES,
+    MemoryLimits,
+    MemoryNeed,
+    memory_for,
+    memory_need,
+)
+from bertscape_workers.evaluation import EvaluatorInputs
+from bertscape_workers.evaluation.packed import (
+    evaluator as packed_evaluator,
+    method as packed_method,
+)
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.products import (
+    Linear,
+    TorchProducts,
+)
+from bertscape_workers.jobs import prepare as preparing
+from bertscape_workers.jobs.prepare import prepare
 
 CONFIGS: dict[str, PreTrainedConfig] = {
     "bert": bert_config(num_hidden_layers=3),

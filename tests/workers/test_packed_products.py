@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from bertscape_workers import packed_products
-from bertscape_workers.packed_products import OneDnnProducts, Products, TorchProducts, products_for
+from bertscape_workers.evaluation.packed import products as packed_products
+from bertscape_workers.evaluation.packed.products import (
+    OneDnnProducts,
+    Products,
+    TorchProducts,
+    products_for,
+)
 
 CPU = torch.device("cpu")
 

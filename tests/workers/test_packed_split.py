@@ -8,9 +8,16 @@ import pytest
 import torch
 from transformers.models.roberta.modeling_roberta import RobertaEmbeddings
 
-from bertscape_workers.memory import PACKED_TOKEN
-from bertscape_workers.packed_split import ROWS, Block, Group, pack, position_ids, used_words
-from bertscape_workers.splits import TokenizedSplit
+from bertscape_workers.admission.memory import PACKED_TOKEN
+from bertscape_workers.data import TokenizedSplit
+from bertscape_workers.evaluation.packed.split import (
+    ROWS,
+    Block,
+    Group,
+    pack,
+    position_ids,
+    used_words,
+)
 
 PADDING = 1
 CPU = torch.device("cpu")

@@ -12,15 +12,28 @@ from test_packed_evaluator import CONFIGS
 from test_packed_split import make_split
 from tiny_inputs import Inputs, make_inputs
 
-from bertscape.layer_group import ALL_LAYERS
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.evaluators import Evaluator
-from bertscape_workers.packed_attention import GroupedAttention
-from bertscape_workers.packed_attention_varlen import VarlenAttention, fits, flash
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_method import BLOCK_TOKENS, cuda_method, method_for
-from bertscape_workers.packed_split import Block, pack, position_ids, used_words
-from bertscape_workers.prepare import prepare
+from bertscape.values import ALL_LAYERS
+from bertscape_workers.evaluation import Evaluator, EvaluatorInputs
+from bertscape_workers.evaluation.packed.attention import GroupedAttention
+from bertscape_workers.evaluation.packed.attention_varlen import (
+    VarlenAttention,
+    fits,
+    flash,
+)
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.method import (
+    BLOCK_TOKENS,
+    cuda_method,
+    method_for,
+)
+from bertscape_workers.evaluation.packed.split import (
+    Block,
+    pack,
+    position_ids,
+    used_words,
+)
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs.prepare import prepare
 
 CPU = torch.device("cpu")
 BFLOAT16 = cuda_method("bf16", plain_attention.attend)

@@ -7,12 +7,21 @@ import pytest
 from safetensors.torch import load_file
 from tiny_inputs import Inputs
 
-from bertscape.errors import InvalidInput
-from bertscape_workers.backbone import Layout, layout_of, load_config, skeleton
-from bertscape_workers.checkpoints import locate
-from bertscape_workers.directions import random_direction
-from bertscape_workers.plane import Plane, build_plane, checkpoints_on_plane
-from bertscape_workers.prepare import find_checkpoints
+from bertscape.values import InvalidInput
+from bertscape_workers.checkpoints import (
+    Layout,
+    layout_of,
+    load_config,
+    locate,
+    skeleton,
+)
+from bertscape_workers.jobs.prepare import find_checkpoints
+from bertscape_workers.plane import (
+    Plane,
+    build_plane,
+    checkpoints_on_plane,
+)
+from bertscape_workers.plane.directions import random_direction
 
 
 @pytest.fixture(scope="module")

@@ -13,20 +13,32 @@ import torch
 from numpy.typing import NDArray
 from tiny_inputs import Inputs
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.grid import Axis, Grid
+from bertscape.results import Surface
 from bertscape.spec import parse_spec
-from bertscape.surface import Surface
-from bertscape_workers import evaluators, packed_evaluator, precision
-from bertscape_workers.evaluator import ReferenceEvaluator
-from bertscape_workers.evaluators import evaluator_for
-from bertscape_workers.job_kinds import prepare_job
-from bertscape_workers.local_run import run_job
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.packed_method import Method, cuda_method
-from bertscape_workers.precision import Format, arithmetic, resolve
-from bertscape_workers.prepare import prepare
-from bertscape_workers.rounding import largest_difference, sample_points
+from bertscape.values import (
+    Axis,
+    Grid,
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.checkpoints import (
+    Format,
+    arithmetic,
+    precision,
+    resolve,
+)
+from bertscape_workers.evaluation import evaluator_for, evaluators, sample_points
+from bertscape_workers.evaluation.packed import evaluator as packed_evaluator
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.packed.method import (
+    Method,
+    cuda_method,
+)
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluation.rounding import largest_difference
+from bertscape_workers.jobs import prepare_job
+from bertscape_workers.jobs.prepare import prepare
+from bertscape_workers.running.local_run import run_job
 
 PRODUCTS: Any = torch.backends.cuda.matmul
 

@@ -11,17 +11,34 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_inputs import Inputs, bert_config, moved, random_model
 
-from bertscape.errors import InvalidInput, ProblemType
+from bertscape.results import Surface
 from bertscape.spec import Limits
-from bertscape.surface import Surface
-from bertscape_workers import backbone, principal_components
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 from bertscape_workers.admission import admit
-from bertscape_workers.backbone import Layout, StoredBackbone, layout_of, read_backbone, skeleton
-from bertscape_workers.checkpoints import CheckpointFiles, locate
-from bertscape_workers.local_run import run_job
-from bertscape_workers.plane import build_plane, checkpoints_on_plane
-from bertscape_workers.prepare import find_checkpoints, prepare
-from bertscape_workers.principal_components import principal_component
+from bertscape_workers.checkpoints import (
+    CheckpointFiles,
+    Layout,
+    StoredBackbone,
+    backbone,
+    layout_of,
+    locate,
+    read_backbone,
+    skeleton,
+)
+from bertscape_workers.jobs.prepare import (
+    find_checkpoints,
+    prepare,
+)
+from bertscape_workers.plane import (
+    build_plane,
+    checkpoints_on_plane,
+    principal_components,
+)
+from bertscape_workers.plane.principal_components import principal_component
+from bertscape_workers.running.local_run import run_job
 
 COUNT = 5
 

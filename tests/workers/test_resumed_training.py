@@ -18,33 +18,46 @@ import torch
 from tiny_inputs import Inputs, bert_config, make_inputs, random_model
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec import Data, FinetuneSpec, Split, parse_spec
-from bertscape.spec.finetune import FINETUNE_NUMBERS
-from bertscape.training_output import LogEntry, TrainingOutput
-from bertscape_workers import fine_tuning, starting_model
-from bertscape_workers.actor import EvaluationWorker
+from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split, parse_spec
+from bertscape.values import (
+    InvalidInput,
+    LogEntry,
+    ProblemType,
+    TrainingOutput,
+)
+from bertscape_workers.admission import (
+    MemoryLimits,
+    memory_for_training,
+)
+from bertscape_workers.admission.memory import PROCESS
 from bertscape_workers.checkpoints import locate
-from bertscape_workers.fine_tuning import (
+from bertscape_workers.evaluation import expected_numbers
+from bertscape_workers.jobs.actor import EvaluationWorker
+from bertscape_workers.jobs.training_job import prepare_training
+from bertscape_workers.training import (
     FineTuned,
     FineTuning,
     Start,
     check,
+    fine_tuning,
     finetune,
+    starting_model,
     train,
     train_alone,
-    trajectory,
 )
-from bertscape_workers.fine_tuning_trainer import Stopped, log_entries, logging_steps, measure
-from bertscape_workers.kept_checkpoints import (
+from bertscape_workers.training.fine_tuning import trajectory
+from bertscape_workers.training.kept_checkpoints import (
     CheckpointNotWritten,
     clear_abandoned,
     held,
     writing,
 )
-from bertscape_workers.memory import PROCESS, MemoryLimits, memory_for_training
-from bertscape_workers.self_checks import expected_numbers
-from bertscape_workers.training_job import prepare_training
+from bertscape_workers.training.trainer import (
+    Stopped,
+    log_entries,
+    logging_steps,
+    measure,
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,27 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.rollback import Rollback
+from bertscape.results import Rollback
 from bertscape.spec import Limits, RollbackSpec, parse_spec
-from bertscape_workers.admission import admit
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.job_kinds import evaluator_of, prepare_job
-from bertscape_workers.local_run import run_job
-from bertscape_workers.memory import MemoryLimits
-from bertscape_workers.packed_evaluator import PackedEvaluator
-from bertscape_workers.prepare import Prepared
-from bertscape_workers.rollback import RollbackInputs
-from bertscape_workers.splits import TokenizedSplit
-from bertscape_workers.statistics import Outcomes, point_changes
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.admission import MemoryLimits, admit
+from bertscape_workers.data import (
+    Outcomes,
+    TokenizedSplit,
+    point_changes,
+)
+from bertscape_workers.evaluation import EvaluatorInputs, RollbackInputs
+from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.jobs import (
+    evaluator_of,
+    prepare_job,
+)
+from bertscape_workers.jobs.prepare import Prepared
+from bertscape_workers.running.local_run import run_job
 
 GROUPS: list[Any] = ["low", "middle", "high", "embeddings", "pooler", [0, 2], "all"]
 DISTILBERT = DistilBertConfig(

@@ -11,12 +11,22 @@ import pytest
 import torch
 from tiny_inputs import Inputs
 
-from bertscape.findings import SelfCheck
-from bertscape_workers import prepare as preparing
-from bertscape_workers import self_checks
-from bertscape_workers.evaluator import EvaluatorInputs, ReferenceEvaluator
-from bertscape_workers.prepare import Place, find_checkpoints, prepare
-from bertscape_workers.self_checks import Expected, compare, expected_numbers, plain_model
+from bertscape.values import SelfCheck
+from bertscape_workers.evaluation import (
+    EvaluatorInputs,
+    compare,
+    expected_numbers,
+    plain_model,
+)
+from bertscape_workers.evaluation.plain import self_checks
+from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
+from bertscape_workers.evaluation.plain.self_checks import Expected
+from bertscape_workers.jobs import prepare as preparing
+from bertscape_workers.jobs.prepare import (
+    Place,
+    find_checkpoints,
+    prepare,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,15 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
-from bertscape.errors import InvalidInput
-from bertscape_workers import splits
-from bertscape_workers.splits import TokenizedSplit, Vocabulary, build_split
-from bertscape_workers.starting_model import examples_of
-from bertscape_workers.tables import Row
+from bertscape.values import InvalidInput
+from bertscape_workers.admission import Row
+from bertscape_workers.data import (
+    TokenizedSplit,
+    Vocabulary,
+    build_split,
+    splits,
+)
+from bertscape_workers.training.starting_model import examples_of
 
 WHOLE = Vocabulary(tokens=len(VOCABULARY), token_types=2)
 NAMES = {"no": 0, "yes": 1, "maybe": 2}

@@ -8,9 +8,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bertscape.errors import InvalidInput
 from bertscape.spec import Data, Split
-from bertscape_workers.tables import Row, column_names, read_rows
+from bertscape.values import InvalidInput
+from bertscape_workers.admission import (
+    Row,
+    read_rows,
+)
+from bertscape_workers.admission.tables import column_names
 
 
 def data(path: Path, **split: Any) -> Data:

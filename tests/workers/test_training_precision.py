@@ -9,10 +9,16 @@ from safetensors.torch import load_file
 from tiny_inputs import Inputs
 from transformers import AutoModelForSequenceClassification
 
-from bertscape.errors import InvalidInput
 from bertscape.spec import FINETUNE_NUMBERS, Data, Split
-from bertscape_workers.fine_tuning import FineTuned, FineTuning, Precision, check, train
-from bertscape_workers.self_checks import expected_numbers
+from bertscape.values import InvalidInput
+from bertscape_workers.evaluation import expected_numbers
+from bertscape_workers.training import (
+    FineTuned,
+    FineTuning,
+    check,
+    train,
+)
+from bertscape_workers.training.fine_tuning import Precision
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def test_auto_is_bf16_where_the_gpu_has_it(
     there: bool,
     taken: bool,
 ) -> None:
-    monkeypatch.setattr("bertscape_workers.fine_tuning._has_bf16", lambda: there)
+    monkeypatch.setattr("bertscape_workers.training.fine_tuning._has_bf16", lambda: there)
     assert check(replace(settings, precision=asked)).bf16 == taken
 
 

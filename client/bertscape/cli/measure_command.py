@@ -8,8 +8,6 @@ from typing import Any
 
 from bertscape.cli.rollback_text import rollback_json, rollback_rows
 from bertscape.cli.text import table, warn_of_failed_checks, write_json, write_line
-from bertscape.command import DONE, Command
-from bertscape.errors import InvalidInput, ProblemType
 from bertscape.readings import (
     CircleRise,
     Consistency,
@@ -22,12 +20,26 @@ from bertscape.readings import (
     ShownCheckpoint,
     measure,
 )
-from bertscape.readings.consistency import DEFAULT_FRACTION
-from bertscape.readings.flatness import DEFAULT_RADII
-from bertscape.readings.units import Units, units_of
-from bertscape.readings.width import DEFAULT_THRESHOLDS
-from bertscape.result import read_result
-from bertscape.surface import Surface
+from bertscape.readings.consistency import (
+    DEFAULT_FRACTION,
+)
+from bertscape.readings.flatness import (
+    DEFAULT_RADII,
+)
+from bertscape.readings.parts import (
+    Units,
+    units_of,
+)
+from bertscape.readings.width import (
+    DEFAULT_THRESHOLDS,
+)
+from bertscape.results import Surface, read_result
+from bertscape.values import (
+    DONE,
+    Command,
+    InvalidInput,
+    ProblemType,
+)
 
 _Row = tuple[str, str, str, str]  # reading, value, 95 % interval, remark
 

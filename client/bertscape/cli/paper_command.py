@@ -7,17 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bertscape.cli.text import warn_of_failed_checks, write_hint, write_json, write_line
-from bertscape.client import Client
-from bertscape.command import DONE, Command
-from bertscape.errors import BertscapeError, InvalidInput, ProblemType
-from bertscape.local_service import require_service
-from bertscape.retries import Retries
-from bertscape.spec.study import StudySpec
-from bertscape.spec.study_reading import load_study
-from bertscape.study.folder import REPORT
-from bertscape.study.own_service import own_service
-from bertscape.study.results import StudyResults
-from bertscape.study.running import run_study
+from bertscape.http import Client, Retries, require_service
+from bertscape.spec import StudySpec, load_study
+from bertscape.study import REPORT, StudyResults, own_service, run_study
+from bertscape.values import (
+    DONE,
+    BertscapeError,
+    Command,
+    InvalidInput,
+    ProblemType,
+)
 
 _NAME = "paper"
 _PATIENCE = Retries(tries=10**6, seconds=300.0)  # as long as the restart of a service takes

@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING
 
 from bertscape.cli.service_commands import refuse_unwritable
 from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
-from bertscape.command import DONE, Command
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.findings import NUMBERS
-from bertscape.result import Result, read_result
-from bertscape.surface import Surface
+from bertscape.results import (
+    Result,
+    Surface,
+    read_result,
+)
+from bertscape.values import (
+    DONE,
+    NUMBERS,
+    Command,
+    InvalidInput,
+    ProblemType,
+)
 
 if TYPE_CHECKING:
-    from bertscape.matplotlib_parts import Figure
+    from bertscape.figures import Figure
 
 _VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
 
@@ -39,7 +46,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _plot(options: Namespace) -> int:
-    from bertscape.plot import picture_format, save_figure
+    from bertscape.figures import (
+        picture_format,
+        save_figure,
+    )
 
     output = options.output or options.file.with_suffix(".png")
     picture_format(output)
@@ -55,7 +65,10 @@ def _plot(options: Namespace) -> int:
 
 
 def _figure(result: Result, values: list[str] | None) -> "Figure":
-    from bertscape.plot import DEFAULT_VALUES, plot_surface
+    from bertscape.figures import (
+        DEFAULT_VALUES,
+        plot_surface,
+    )
 
     if isinstance(result, Surface):
         return plot_surface(result, values or DEFAULT_VALUES)

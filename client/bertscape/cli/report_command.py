@@ -5,8 +5,11 @@ from pathlib import Path
 
 from bertscape.cli.service_commands import refuse_unwritable
 from bertscape.cli.text import write_line
-from bertscape.command import DONE, Command
-from bertscape.study.results import StudyResults
+from bertscape.study import StudyResults
+from bertscape.values import (
+    DONE,
+    Command,
+)
 
 
 def _add_arguments(parser: ArgumentParser) -> None:

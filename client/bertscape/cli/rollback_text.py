@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from bertscape.json_values import plain
 from bertscape.readings import Estimate
-from bertscape.rollback import Rollback
+from bertscape.results import Rollback
 from bertscape.spec import ROLLBACK_NUMBERS
+from bertscape.values import plain
 
 _HEAD = (
     "PUT BACK",

@@ -13,14 +13,23 @@ from bertscape.cli.text import (
     write_json,
     write_line,
 )
-from bertscape.client import DEFAULT_URL, Client
-from bertscape.command import DONE, JOB_FAILED, Command
-from bertscape.errors import InvalidInput, ProblemType, ServiceError
-from bertscape.job import Job
-from bertscape.job_status import COMPLETED
-from bertscape.progress import JobProgress
-from bertscape.result import read_result
+from bertscape.http import (
+    DEFAULT_URL,
+    Client,
+    Job,
+    JobProgress,
+)
+from bertscape.results import read_result
 from bertscape.spec import FinetuneSpec, load_spec
+from bertscape.values import (
+    COMPLETED,
+    DONE,
+    JOB_FAILED,
+    Command,
+    InvalidInput,
+    ProblemType,
+    ServiceError,
+)
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bertscape.job_status import JobStatus
-from bertscape.progress import outlook
-from bertscape.self_checks import describe_failures, summarize
+from bertscape.http import outlook
+from bertscape.results import (
+    describe_failures,
+    summarize,
+)
+from bertscape.values import JobStatus
 
 
 def write_line(text: str) -> None:

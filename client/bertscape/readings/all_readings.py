@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bertscape.json_values import plain
 from bertscape.readings.consistency import DEFAULT_FRACTION, Consistency, consistency
 from bertscape.readings.curvature import Curvature, curvature
-from bertscape.readings.directions import Directions, directions
 from bertscape.readings.end_point import EndPoint, end_point
 from bertscape.readings.flatness import DEFAULT_RADII, CircleRise, circle_rises
 from bertscape.readings.overfitting import Overfitting, overfitting
+from bertscape.readings.parts import (
+    Directions,
+    directions,
+)
 from bertscape.readings.shown import ShownCheckpoint, shown_checkpoints
 from bertscape.readings.width import (
     DEFAULT_THRESHOLDS,
@@ -19,7 +21,8 @@ from bertscape.readings.width import (
     optimum_areas,
     optimum_lengths,
 )
-from bertscape.surface import Surface
+from bertscape.results import Surface
+from bertscape.values import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings.end_point import end_point
-from bertscape.readings.interpolation import evaluated_only, interpolate
-from bertscape.readings.interval import interval_around
+from bertscape.readings.parts import (
+    evaluated_only,
+    interpolate,
+    interval_around,
+)
+from bertscape.results import Surface
 from bertscape.spec import FINETUNED
-from bertscape.surface import Surface
 
 
 class BasinKind(enum.StrEnum):

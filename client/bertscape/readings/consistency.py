@@ -7,10 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.readings.estimate import Estimate
-from bertscape.readings.ranks import lowest, rank_correlation, standardised_ranks
-from bertscape.surface import Surface
+from bertscape.readings.parts import (
+    Estimate,
+    lowest,
+    rank_correlation,
+    standardised_ranks,
+)
+from bertscape.results import Surface
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 
 DEFAULT_FRACTION = 0.1
 

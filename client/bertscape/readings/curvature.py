@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import end_point, line_through
-from bertscape.readings.estimate import Estimate
-from bertscape.readings.interpolation import interpolate
-from bertscape.surface import Surface
+from bertscape.readings.parts import Estimate, interpolate, y_unit
+from bertscape.results import Surface
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 
 DEFAULT_POINTS = 5  # where θ1 is a grid point: itself, and two on each side
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.findings import NUMBERS
-from bertscape.readings.interpolation import interpolate
-from bertscape.surface import Surface
+from bertscape.readings.parts import interpolate
+from bertscape.results import Surface
+from bertscape.values import NUMBERS
 
 _LOSS, _LOSS_STDERR = NUMBERS.index("train_loss"), NUMBERS.index("train_loss_stderr")
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import EndPoint, end_point, rise_at
-from bertscape.readings.estimate import Estimate, require_positive
-from bertscape.surface import Surface
+from bertscape.readings.parts import (
+    Estimate,
+    require_positive,
+    y_unit,
+)
+from bertscape.results import Surface
 
 DEFAULT_RADII = (0.25, 0.5, 1.0)  # in ‖δ1‖
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.findings import NUMBERS
-from bertscape.readings.estimate import Estimate
-from bertscape.surface import Surface
+from bertscape.readings.parts import Estimate
+from bertscape.results import Surface
+from bertscape.values import (
+    NUMBERS,
+    InvalidInput,
+    ProblemType,
+)
 
 DEFAULT_WITHIN = 1.0  # standard errors
 

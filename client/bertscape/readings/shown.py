@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.findings import NUMBERS, TrajectoryFound
-from bertscape.readings.directions import is_random
-from bertscape.readings.estimate import Estimate
-from bertscape.readings.interpolation import interpolate
-from bertscape.surface import Surface
+from bertscape.readings.parts import Estimate, interpolate, is_random
+from bertscape.results import Surface
+from bertscape.values import (
+    NUMBERS,
+    InvalidInput,
+    ProblemType,
+    TrajectoryFound,
+)
 
 _VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
 

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.readings.directions import y_unit
 from bertscape.readings.end_point import EndPoint, Rise, end_point, line_through, rise, rise_at
-from bertscape.readings.estimate import NORMAL_95, Estimate, require_positive
-from bertscape.readings.interpolation import evaluated_only, interpolate
-from bertscape.readings.interval import Interval, interval_around
-from bertscape.readings.region import Region, region_around
-from bertscape.surface import Surface
+from bertscape.readings.parts import (
+    NORMAL_95,
+    Estimate,
+    Interval,
+    Region,
+    evaluated_only,
+    interpolate,
+    interval_around,
+    region_around,
+    require_positive,
+    y_unit,
+)
+from bertscape.results import Surface
 
 DEFAULT_THRESHOLD = 0.5  # nat
 DEFAULT_THRESHOLDS = (0.1, 0.25, 0.5, 1.0)  # nat

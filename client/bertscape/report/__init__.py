@@ -6,7 +6,7 @@
 
 from pathlib import Path
 
-from bertscape.study.results import StudyResults
+from bertscape.study import StudyResults
 
 __all__ = ["write_report"]
 

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bertscape.connection import version
-from bertscape.findings import NUMBERS
-from bertscape.json_values import plain
 from bertscape.readings import basin_width, measure
-from bertscape.report.findings import STATEMENTS, Verdict
-from bertscape.rollback import Rollback
+from bertscape.report.findings import (
+    STATEMENTS,
+    Verdict,
+)
+from bertscape.results import Rollback, Surface
 from bertscape.spec import ROLLBACK_NUMBERS
-from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.surface import Surface
+from bertscape.study import (
+    StudyResults,
+    TrainingRun,
+)
+from bertscape.values import NUMBERS, plain, version
 
 FORMAT, FORMAT_VERSION = "bertscape report", 1
 

@@ -3,22 +3,31 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bertscape.report.blocks import Block, Page, Section, Text
 from bertscape.report.findings import Verdict
-from bertscape.report.sections.checks import checks_section, failures, provenance_section
-from bertscape.report.sections.landscape import (
-    curves_section,
-    generalization_section,
-    training_loss_section,
+from bertscape.report.parts import (
+    Block,
+    Page,
+    Section,
+    Text,
 )
-from bertscape.report.sections.layers import layers_section, rollback_section
-from bertscape.report.sections.outcomes import accuracy_section, findings_section
-from bertscape.report.sections.training import longer_section, optimization_section
-from bertscape.report.sections.widths import shown_section, widths_section
-from bertscape.spec.checkpoint import plain
-from bertscape.spec.direction import Random
-from bertscape.study.plan import plan
-from bertscape.study.results import StudyResults
+from bertscape.report.sections import (
+    accuracy_section,
+    checks_section,
+    curves_section,
+    failures,
+    findings_section,
+    generalization_section,
+    layers_section,
+    longer_section,
+    optimization_section,
+    provenance_section,
+    rollback_section,
+    shown_section,
+    training_loss_section,
+    widths_section,
+)
+from bertscape.spec import Random, plain
+from bertscape.study import StudyResults, plan
 
 
 def page_of(results: StudyResults, verdicts: tuple[Verdict, ...]) -> Page:

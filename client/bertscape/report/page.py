@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from bertscape.report.blocks import (
+from bertscape.report.parts import (
     Block,
     Cell,
     Code,

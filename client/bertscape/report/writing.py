@@ -4,16 +4,23 @@ import json
 from html import escape
 from pathlib import Path
 
-from bertscape.publish import publishing
 from bertscape.report.all_numbers import all_numbers
-from bertscape.report.blocks import Page, Panel, Picture
 from bertscape.report.contents import page_of
-from bertscape.report.figures import figure_of
 from bertscape.report.findings import judge
 from bertscape.report.page import html
-from bertscape.report.svg import inline_svg, png_bytes, settings, svg_bytes
-from bertscape.report.words import slug
-from bertscape.study.results import StudyResults
+from bertscape.report.parts import (
+    Page,
+    Panel,
+    Picture,
+    figure_of,
+    inline_svg,
+    png_bytes,
+    settings,
+    slug,
+    svg_bytes,
+)
+from bertscape.study import StudyResults
+from bertscape.values import publishing
 
 
 def write_files(

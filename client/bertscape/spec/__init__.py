@@ -2,17 +2,36 @@
 
 A spec is read with `load_spec` (a file) or `parse_spec` (a mapping); both raise `InvalidInput`
 with a problem for each wrong key. Checks that need the files a spec names (checkpoints, data)
-are made where these files are: see `bertscape_workers.admission`.
+are made where these files are: see `bertscape_workers.admission.admission`.
 """
 
-from bertscape.spec.checkpoint import FINETUNED, Checkpoint, Checkpoints, Hub, JobOutput, Model
-from bertscape.spec.data import DATA_FORMATS, Data, Split
-from bertscape.spec.direction import Direction, Random
-from bertscape.spec.finetune import FINETUNE_NUMBERS, FinetuneModel, FinetuneSpec, Training
-from bertscape.spec.grid_ranges import GridRanges
-from bertscape.spec.job import JobSpec, Precision
-from bertscape.spec.landscape import LandscapeSpec
+from bertscape.spec.kinds import (
+    FINETUNE_NUMBERS,
+    ROLLBACK_NUMBERS,
+    FinetuneModel,
+    FinetuneSpec,
+    JobSpec,
+    LandscapeSpec,
+    Precision,
+    RollbackSpec,
+    Training,
+)
 from bertscape.spec.limits import Limits
+from bertscape.spec.parts import (
+    DATA_FORMATS,
+    FINETUNED,
+    Checkpoint,
+    Checkpoints,
+    Data,
+    Direction,
+    GridRanges,
+    Hub,
+    JobOutput,
+    Model,
+    Random,
+    Split,
+    plain,
+)
 from bertscape.spec.reading import (
     KINDS,
     absolute,
@@ -21,9 +40,15 @@ from bertscape.spec.reading import (
     sources,
     with_sources,
 )
-from bertscape.spec.rollback import ROLLBACK_NUMBERS, RollbackSpec
-from bertscape.spec.study import StudySpec
-from bertscape.spec.study_reading import load_study, parse_study
+from bertscape.spec.study import (
+    Overrides,
+    StudySpec,
+)
+from bertscape.spec.study_reading import (
+    load_study,
+    parse_study,
+    with_paths,
+)
 
 __all__ = [
     "DATA_FORMATS",
@@ -44,6 +69,7 @@ __all__ = [
     "LandscapeSpec",
     "Limits",
     "Model",
+    "Overrides",
     "Precision",
     "Random",
     "RollbackSpec",
@@ -55,6 +81,8 @@ __all__ = [
     "load_study",
     "parse_spec",
     "parse_study",
+    "plain",
     "sources",
+    "with_paths",
     "with_sources",
 ]

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.spec.job import JobSpec
-from bertscape.spec.landscape import LandscapeSpec
-from bertscape.spec.rollback import RollbackSpec
+from bertscape.spec.kinds import JobSpec, LandscapeSpec, RollbackSpec
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 
 
 @dataclass(frozen=True, slots=True)

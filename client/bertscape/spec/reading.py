@@ -10,13 +10,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bertscape.errors import InvalidInput, Problem, ProblemType
-from bertscape.spec.checkpoint import FINETUNED, TAGS
-from bertscape.spec.finetune import FinetuneSpec
-from bertscape.spec.job import JobSpec
-from bertscape.spec.landscape import LandscapeSpec
-from bertscape.spec.rollback import RollbackSpec
+from bertscape.spec.kinds import FinetuneSpec, JobSpec, LandscapeSpec, RollbackSpec
+from bertscape.spec.parts import (
+    FINETUNED,
+    TAGS,
+)
 from bertscape.spec.study import STUDY
+from bertscape.values import (
+    InvalidInput,
+    Problem,
+    ProblemType,
+)
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 AnyModel = TypeVar("AnyModel", bound=BaseModel)

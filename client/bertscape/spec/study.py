@@ -9,15 +9,27 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
-from bertscape.layer_group import THIRDS, LayerGroup
-from bertscape.spec.base import Values, wrong
-from bertscape.spec.checkpoint import Checkpoint, JobOutput
-from bertscape.spec.data import Data
-from bertscape.spec.direction import Random
-from bertscape.spec.finetune import MAX_EPOCHS, Training
-from bertscape.spec.grid_ranges import DEFAULT_AXIS, AxisRange, GridRanges
-from bertscape.spec.job import Precision
-from bertscape.spec.layers import Layers
+from bertscape.spec.kinds import (
+    MAX_EPOCHS,
+    Precision,
+    Training,
+)
+from bertscape.spec.parts import (
+    DEFAULT_AXIS,
+    AxisRange,
+    Checkpoint,
+    Data,
+    GridRanges,
+    JobOutput,
+    Layers,
+    Random,
+    Values,
+    wrong,
+)
+from bertscape.values import (
+    THIRDS,
+    LayerGroup,
+)
 
 STUDY = "study"
 _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bertscape.errors import InvalidInput, ProblemType
 from bertscape.spec.reading import absolute_path, checked, plain_values
 from bertscape.spec.study import STUDY, StudySpec
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 

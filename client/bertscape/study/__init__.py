@@ -1,7 +1,28 @@
 """Studies: the jobs that one takes, how they are run on a service, and what they left behind."""
 
+from bertscape.study.folder import (
+    REPORT,
+)
+from bertscape.study.own_service import (
+    own_service,
+)
 from bertscape.study.plan import Step, plan
-from bertscape.study.results import StudyResults, TrainingRun
+from bertscape.study.results import (
+    PRETRAINED,
+    SCRATCH,
+    StudyResults,
+    TrainingRun,
+)
 from bertscape.study.running import run_study
 
-__all__ = ["Step", "StudyResults", "TrainingRun", "plan", "run_study"]
+__all__ = [
+    "PRETRAINED",
+    "REPORT",
+    "SCRATCH",
+    "Step",
+    "StudyResults",
+    "TrainingRun",
+    "own_service",
+    "plan",
+    "run_study",
+]

@@ -3,8 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from bertscape.spec.job import JobSpec
-from bertscape.spec.reading import sources
+from bertscape.spec import JobSpec, sources
 
 _PIECE = 1 << 20  # bytes
 

@@ -17,15 +17,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.job_status import COMPLETED
-from bertscape.publish import publishing
-from bertscape.spec.finetune import FINETUNE_NUMBERS
-from bertscape.spec.study import StudySpec
-from bertscape.spec.study_reading import parse_study
+from bertscape.results import read_surface
+from bertscape.spec import FINETUNE_NUMBERS, StudySpec, parse_study
 from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.surface_file import read_surface
-from bertscape.training_output import TrainingOutput
+from bertscape.values import (
+    COMPLETED,
+    InvalidInput,
+    ProblemType,
+    TrainingOutput,
+    publishing,
+)
 
 STUDY_FILE, RESULTS, REPORT = "study.json", "results", "report.html"
 _FORMAT, _VERSION = "bertscape-study", 1
@@ -125,7 +126,7 @@ def _read_result(part: str, path: Path) -> Any:
             with _no_study(path):
                 return _run(json.loads(path.read_text(encoding="utf-8")))
         case "rollback":
-            from bertscape.rollback import Rollback
+            from bertscape.results import Rollback
 
             return Rollback.load(path)
     return read_surface(path)

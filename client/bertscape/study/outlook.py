@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bertscape.job_status import JobStatus
-from bertscape.spec.finetune import FinetuneSpec
+from bertscape.spec import FinetuneSpec
 from bertscape.study.plan import Step
+from bertscape.values import JobStatus
 
 
 def units(step: Step) -> float:

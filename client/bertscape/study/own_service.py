@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bertscape.client import Client
-from bertscape.errors import InvalidInput, ProblemType
-from bertscape.local_service import local_service
-from bertscape.retries import Retries
-from bertscape.spec.study import StudySpec
-from bertscape.spec.study_reading import with_paths
+from bertscape.http import Client, Retries, local_service
+from bertscape.spec import StudySpec, with_paths
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
 
 STATE, LOG = "service", "service.log"  # in the study's folder
 _PATIENCE = Retries(tries=10**6, seconds=60.0)  # with a busy machine; nobody restarts this one

@@ -19,17 +19,26 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bertscape.layer_group import LayerGroup
-from bertscape.spec.checkpoint import Checkpoint, JobOutput, Model
-from bertscape.spec.data import Data, Split
-from bertscape.spec.direction import Direction, Random
-from bertscape.spec.finetune import FinetuneModel, FinetuneSpec, Training
-from bertscape.spec.grid_ranges import GridRanges
-from bertscape.spec.job import JobSpec
-from bertscape.spec.landscape import LandscapeSpec
-from bertscape.spec.reading import with_sources
-from bertscape.spec.rollback import RollbackSpec
-from bertscape.spec.study import Overrides, StudySpec
+from bertscape.spec import (
+    Checkpoint,
+    Data,
+    Direction,
+    FinetuneModel,
+    FinetuneSpec,
+    GridRanges,
+    JobOutput,
+    JobSpec,
+    LandscapeSpec,
+    Model,
+    Overrides,
+    Random,
+    RollbackSpec,
+    Split,
+    StudySpec,
+    Training,
+    with_sources,
+)
+from bertscape.values import LayerGroup
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 START, FINETUNE, CURVE, SURFACE = "start", "finetune", "curve", "surface"

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
-from bertscape.job_status import JobStatus
-from bertscape.progress import Bar, duration
+from bertscape.http import (
+    Bar,
+    duration,
+)
 from bertscape.study.plan import Step
+from bertscape.values import JobStatus
 
 _ENDS = "{desc}: |{bar}| {n_fmt}/{total_fmt} steps{postfix}"
 

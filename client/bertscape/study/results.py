@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertscape.spec.study import StudySpec
-from bertscape.surface import Surface
-from bertscape.training_output import TrainingOutput
+from bertscape.results import Surface
+from bertscape.spec import StudySpec
+from bertscape.values import TrainingOutput
 
 if TYPE_CHECKING:
-    from bertscape.rollback import Rollback
+    from bertscape.results import Rollback
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 

@@ -11,20 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bertscape.client import Client
-from bertscape.errors import (
-    BertscapeError,
-    InvalidInput,
-    JobFailed,
-    Problem,
-    ProblemType,
-    ServiceError,
+from bertscape.http import Client, Job
+from bertscape.spec import (
+    FINETUNE_NUMBERS,
+    FinetuneSpec,
+    StudySpec,
+    load_study,
 )
-from bertscape.job import Job
-from bertscape.job_status import COMPLETED, FINAL_STATES, JobStatus
-from bertscape.spec.finetune import FINETUNE_NUMBERS, FinetuneSpec
-from bertscape.spec.study import StudySpec
-from bertscape.spec.study_reading import load_study
 from bertscape.study.content import Content
 from bertscape.study.folder import (
     RESULTS,
@@ -38,7 +31,18 @@ from bertscape.study.outlook import Outlook
 from bertscape.study.plan import Step, plan
 from bertscape.study.progress import StudyProgress
 from bertscape.study.results import StudyResults
-from bertscape.training_output import TrainingOutput
+from bertscape.values import (
+    COMPLETED,
+    FINAL_STATES,
+    BertscapeError,
+    InvalidInput,
+    JobFailed,
+    JobStatus,
+    Problem,
+    ProblemType,
+    ServiceError,
+    TrainingOutput,
+)
 
 REFUSED, BLOCKED, WAITING = "refused", "blocked", "waiting"  # states that no job has
 _FAILED = ("failed", "cancelled")

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.findings import NUMBERS, GroupFound, SelfCheck, TrajectoryFound
-from bertscape.surface import Surface
+from bertscape.results import Surface
+from bertscape.values import (
+    NUMBERS,
+    GroupFound,
+    SelfCheck,
+    TrajectoryFound,
+)
 
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SurfaceOf = Callable[..., Surface]

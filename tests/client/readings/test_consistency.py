@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput
 from bertscape.readings import consistency
-from bertscape.readings.ranks import average_ranks, rank_correlation
+from bertscape.readings.parts.ranks import (
+    average_ranks,
+    rank_correlation,
+)
+from bertscape.values import InvalidInput
 
 
 def bowl(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput
 from bertscape.readings import circle_rise, circle_rises, curvature
+from bertscape.values import InvalidInput
 
 
 def quadratic(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

@@ -15,9 +15,13 @@ import pytest
 from bertscape import readings
 from bertscape.cli import main
 from bertscape.cli.measure_command import MEASURE
-from bertscape.readings import directions, measure
-from bertscape.spec.direction import Direction, Random
-from bertscape.surface_file import write_surface
+from bertscape.readings import measure
+from bertscape.readings.parts import directions
+from bertscape.results import write_surface
+from bertscape.spec import (
+    Direction,
+    Random,
+)
 
 
 def bowl(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

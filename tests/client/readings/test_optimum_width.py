@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput
 from bertscape.readings import optimum_area, optimum_areas, optimum_length
-from bertscape.readings.region import region_around
+from bertscape.readings.parts.region import region_around
+from bertscape.values import InvalidInput
 
 HALF = 0.5  # the default threshold
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput
-from bertscape.findings import TrajectoryFound
 from bertscape.readings import overfitting
+from bertscape.values import InvalidInput, TrajectoryFound
 
 
 def flat(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

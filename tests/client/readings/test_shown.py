@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.errors import InvalidInput
-from bertscape.findings import TrajectoryFound
 from bertscape.readings import shown_checkpoints
-from bertscape.spec.direction import Direction, Random
+from bertscape.spec import (
+    Direction,
+    Random,
+)
+from bertscape.values import InvalidInput, TrajectoryFound
 
 
 def tilted(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

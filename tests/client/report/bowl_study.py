@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from bertscape.findings import GroupFound, SelfCheck, TrajectoryFound
-from bertscape.layer_group import THIRDS
-from bertscape.rollback import Rollback
-from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
-from bertscape.spec.study_reading import parse_study
-from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.surface import Surface
-from bertscape.training_output import KeptCheckpoint, LogEntry, TrainingOutput
+from bertscape.results import Rollback, Surface
+from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec, parse_study
+from bertscape.study import (
+    StudyResults,
+    TrainingRun,
+)
+from bertscape.values import (
+    THIRDS,
+    GroupFound,
+    KeptCheckpoint,
+    LogEntry,
+    SelfCheck,
+    TrainingOutput,
+    TrajectoryFound,
+)
 
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

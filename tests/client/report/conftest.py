@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bowl_study import build
 
-from bertscape.study.results import StudyResults
+from bertscape.study import StudyResults
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bertscape.readings import Estimate
-from bertscape.report.number_text import number, with_error, with_interval
+from bertscape.report.parts.number_text import (
+    number,
+    with_error,
+    with_interval,
+)
 
 NAN, INFINITE = math.nan, math.inf
 

@@ -17,18 +17,34 @@ from bowl_study import a_layer_surface, a_surface, bowl, build
 
 from bertscape.cli import main
 from bertscape.cli.report_command import REPORT
-from bertscape.findings import CheckpointFound
-from bertscape.map_panel import scale_of
+from bertscape.figures import scale_of
 from bertscape.report import write_report
-from bertscape.report.blocks import Cell, Page, Picture, Table, Text
 from bertscape.report.contents import page_of
-from bertscape.report.figures import figure_of, map_panel
-from bertscape.report.findings import STATEMENTS, judge
-from bertscape.report.theme import SERIES
-from bertscape.spec.study_reading import parse_study
-from bertscape.study.folder import StepRecord, StudyRecord, result_name, write_json
-from bertscape.study.plan import plan
-from bertscape.study.results import StudyResults
+from bertscape.report.findings.findings import (
+    STATEMENTS,
+    judge,
+)
+from bertscape.report.parts.blocks import (
+    Cell,
+    Page,
+    Picture,
+    Table,
+    Text,
+)
+from bertscape.report.parts.figures import (
+    figure_of,
+    map_panel,
+)
+from bertscape.report.parts.theme import SERIES
+from bertscape.spec import parse_study
+from bertscape.study import StudyResults, plan
+from bertscape.study.folder import (
+    StepRecord,
+    StudyRecord,
+    result_name,
+    write_json,
+)
+from bertscape.values import CheckpointFound
 
 SECTIONS = [
     *("findings", "accuracy", "curves", "training-loss", "optimization", "generalization"),

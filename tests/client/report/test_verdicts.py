@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 from bowl_study import a_layer_surface, a_rollback, a_run, a_surface, bowl, build
 
-from bertscape.report.error_rates import error_rate, rate_difference
-from bertscape.report.findings import STATEMENTS, judge
-from bertscape.report.judgement import Judgement, Outcome
-from bertscape.report.verdicts import (
+from bertscape.report.findings.error_rates import (
+    error_rate,
+    rate_difference,
+)
+from bertscape.report.findings.findings import (
+    STATEMENTS,
+    judge,
+)
+from bertscape.report.findings.judgement import (
+    Judgement,
+    Outcome,
+)
+from bertscape.report.findings.verdicts import (
     easier_optimization,
     flatter_optimum,
     generalizes_better,
@@ -21,9 +30,12 @@ from bertscape.report.verdicts import (
     surfaces_agree,
     wider_optimum,
 )
-from bertscape.spec.study_reading import parse_study
-from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.training_output import LogEntry
+from bertscape.spec import parse_study
+from bertscape.study import (
+    StudyResults,
+    TrainingRun,
+)
+from bertscape.values import LogEntry
 
 HOLDS, CONTRADICTED, UNDECIDED = Outcome.HOLDS, Outcome.CONTRADICTED, Outcome.UNDECIDED
 

@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
-from bertscape.job_status import JobStatus
 from bertscape.spec import parse_study
-from bertscape.study.outlook import Outlook, units
-from bertscape.study.plan import Step, plan
+from bertscape.study import plan
+from bertscape.study.outlook import (
+    Outlook,
+    units,
+)
+from bertscape.study.plan import Step
 from bertscape.study.progress import now
+from bertscape.values import JobStatus
 
 AXES = {"curve": [-1, 2, 10], "surface": {"x": [-1, 2, 10], "y": [-1, 2, 10]}}
 

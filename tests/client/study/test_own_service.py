@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bertscape import BertscapeError, InvalidInput, ProblemType
-from bertscape.local_service import local_service
+from bertscape.http import local_service
 from bertscape.spec import StudySpec, load_study
 from bertscape.study.own_service import readable_roots
 

@@ -16,7 +16,7 @@ NO_OTHER_PART = {"longer": {"tasks": []}, "layers": {"tasks": []}, "rollback": {
 
 @pytest.fixture
 def service(make_surface: Any, monkeypatch: pytest.MonkeyPatch) -> PlayedService:
-    from bertscape.surface_file import surface_bytes
+    from bertscape.results.surface_file import surface_bytes
 
     played = PlayedService(lambda spec: surface_bytes(make_surface(spec["kind"])))
     monkeypatch.setattr("bertscape.cli.paper_command.Client", lambda *_, **__: played.client())
@@ -86,7 +86,7 @@ def test_without_the_service_it_prints_the_install_command(
     paper: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BERTSCAPE_URL", raising=False)
-    monkeypatch.setattr("bertscape.local_service.REQUIRED_MODULES", ("no_such_module",))
+    monkeypatch.setattr("bertscape.http.serving.REQUIRED_MODULES", ("no_such_module",))
     assert paper() == 2
     assert "bertscape paper needs no_such_module: pip install 'bertscape[service]'" in (
         capsys.readouterr().err

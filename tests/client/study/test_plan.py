@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from bertscape.spec import JobOutput, parse_study
-from bertscape.spec.finetune import FinetuneSpec
-from bertscape.spec.landscape import LandscapeSpec
-from bertscape.study.plan import Step, plan
+from bertscape.spec import FinetuneSpec, JobOutput, LandscapeSpec, parse_study
+from bertscape.study import plan
+from bertscape.study.plan import Step
 
 THIRDS = ("low", "middle", "high")
 

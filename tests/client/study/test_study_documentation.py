@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bertscape.spec.finetune import Training
-from bertscape.spec.study import Evaluate, LayerSurfaces, Longer, RolledBack, StudySpec, Task
+from bertscape.spec import StudySpec, Training
+from bertscape.spec.study import (
+    Evaluate,
+    LayerSurfaces,
+    Longer,
+    RolledBack,
+    Task,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "studies.md"
 MODELS: list[type[BaseModel]] = [

@@ -13,9 +13,7 @@ from transformers import (
     set_seed,
 )
 
-from bertscape_workers.generated_language.data import MAX_LENGTH, DemoData
-from bertscape_workers.generated_language.size import DEMO, Size
-from bertscape_workers.training import (
+from bertscape_workers.checkpoints import (
     Examples,
     Progress,
     quiet_arguments,
@@ -23,6 +21,8 @@ from bertscape_workers.training import (
     silence,
     torch_threads,
 )
+from bertscape_workers.generated_language.data import MAX_LENGTH, DemoData
+from bertscape_workers.generated_language.size import DEMO, Size
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

@@ -3,10 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bertscape_workers.fine_tuning import FineTuned, FineTuning, Start, finetune
+from bertscape_workers.checkpoints import Progress
 from bertscape_workers.generated_language.data import DemoData
 from bertscape_workers.generated_language.size import DEMO, Size
-from bertscape_workers.training import Progress
+from bertscape_workers.training import (
+    FineTuned,
+    FineTuning,
+    Start,
+    finetune,
+)
 
 
 @dataclass(frozen=True, slots=True)

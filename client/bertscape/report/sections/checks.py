@@ -4,16 +4,23 @@ from collections.abc import Iterator
 
 import yaml
 
-from bertscape.findings import NUMBERS, SelfCheck
-from bertscape.report.blocks import Block, Cell, Code, Section, Table, Text
-from bertscape.report.number_text import number
-from bertscape.report.study_parts import landscapes
-from bertscape.rollback import Rollback
-from bertscape.self_checks import describe_failures
+from bertscape.report.parts import (
+    Block,
+    Cell,
+    Code,
+    Section,
+    Table,
+    Text,
+    landscapes,
+    number,
+)
+from bertscape.results import Rollback, Surface, describe_failures
 from bertscape.spec import FinetuneSpec
-from bertscape.study.plan import plan
-from bertscape.study.results import StudyResults
-from bertscape.surface import Surface
+from bertscape.study import StudyResults, plan
+from bertscape.values import (
+    NUMBERS,
+    SelfCheck,
+)
 
 _LOSSES = tuple(NUMBERS.index(name) for name in ("train_loss", "eval_loss"))
 

@@ -2,17 +2,35 @@
 
 from collections.abc import Iterator
 
-from bertscape.map_panel import scale_of
-from bertscape.readings import consistency
-from bertscape.readings.directions import is_random
-from bertscape.readings.shown import drawn_places
-from bertscape.report.blocks import BY_EYE, Block, Cell, Panel, Picture, Section, Table
-from bertscape.report.figures import curve_panel, map_panel
-from bertscape.report.number_text import number, with_interval
-from bertscape.report.study_parts import gaps, of_task
-from bertscape.report.words import slug, start_words
-from bertscape.study.results import StudyResults
-from bertscape.surface import Surface
+from bertscape.figures import scale_of
+from bertscape.readings import (
+    consistency,
+)
+from bertscape.readings.parts import (
+    is_random,
+)
+from bertscape.readings.shown import (
+    drawn_places,
+)
+from bertscape.report.parts import (
+    BY_EYE,
+    Block,
+    Cell,
+    Panel,
+    Picture,
+    Section,
+    Table,
+    curve_panel,
+    gaps,
+    map_panel,
+    number,
+    of_task,
+    slug,
+    start_words,
+    with_interval,
+)
+from bertscape.results import Surface
+from bertscape.study import StudyResults
 
 _MARKS = {"pretrained": "circle θ0", "finetuned": "star θ1", "toward": "square θ2"}
 

@@ -2,17 +2,31 @@
 
 from collections.abc import Iterator
 
-from bertscape.plot_words import group_words
+from bertscape.figures import group_words
 from bertscape.readings import circle_rises, optimum_area
-from bertscape.report.blocks import BY_EYE, Block, Cell, Picture, Section, Table
-from bertscape.report.figures import rollback_panel
-from bertscape.report.number_text import mean_rise, number, with_error, with_interval
+from bertscape.report.findings import (
+    at_least,
+    size_of,
+)
+from bertscape.report.parts import (
+    BY_EYE,
+    Block,
+    Cell,
+    Picture,
+    Section,
+    Table,
+    gaps,
+    groups_of,
+    mean_rise,
+    number,
+    rollback_panel,
+    slug,
+    with_error,
+    with_interval,
+)
 from bertscape.report.sections.landscape import map_key, map_panels
-from bertscape.report.sizes import at_least, size_of
-from bertscape.report.study_parts import gaps, groups_of
-from bertscape.report.words import slug
-from bertscape.rollback import Rollback
-from bertscape.study.results import StudyResults
+from bertscape.results import Rollback
+from bertscape.study import StudyResults
 
 
 def layers_section(results: StudyResults) -> Section:

@@ -3,14 +3,32 @@
 import math
 from collections.abc import Iterator
 
-from bertscape.report import judgement as units
-from bertscape.report.blocks import BY_EYE, Block, Cell, Section, Table, Text
-from bertscape.report.error_rates import accuracy, rate_difference
-from bertscape.report.findings import STATEMENTS, Verdict
-from bertscape.report.judgement import Fact, Judgement, Outcome
-from bertscape.report.number_text import with_interval
-from bertscape.report.study_parts import gaps
-from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
+from bertscape.report.findings import (
+    STATEMENTS,
+    Fact,
+    Judgement,
+    Outcome,
+    Verdict,
+    accuracy,
+    judgement as units,
+    rate_difference,
+)
+from bertscape.report.parts import (
+    BY_EYE,
+    Block,
+    Cell,
+    Section,
+    Table,
+    Text,
+    gaps,
+    with_interval,
+)
+from bertscape.study import (
+    PRETRAINED,
+    SCRATCH,
+    StudyResults,
+    TrainingRun,
+)
 
 _TONES = {
     Outcome.HOLDS: "holds",

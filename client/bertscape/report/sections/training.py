@@ -6,26 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings import Estimate, overfitting
-from bertscape.report.blocks import (
+from bertscape.report.findings import accuracy, longer_starts, middle_steps
+from bertscape.report.parts import (
     BY_EYE,
+    LONGER,
     NO_COUNTERPART,
     Block,
     Cell,
     Panel,
     Picture,
     Section,
+    Series,
     Table,
+    gaps,
+    line_panel,
+    look_of,
+    number,
+    of_task,
+    slug,
+    start_words,
+    with_interval,
 )
-from bertscape.report.error_rates import accuracy
-from bertscape.report.figures import Series, line_panel, look_of
-from bertscape.report.findings import longer_starts
-from bertscape.report.loss_steps import middle_steps
-from bertscape.report.number_text import number, with_interval
 from bertscape.report.sections.landscape import map_key, map_panels
-from bertscape.report.study_parts import gaps, of_task
-from bertscape.report.words import LONGER, slug, start_words
-from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.training_output import LogEntry
+from bertscape.study import (
+    StudyResults,
+    TrainingRun,
+)
+from bertscape.values import LogEntry
 
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # of the steps that both runs have
 

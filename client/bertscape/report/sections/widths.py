@@ -13,11 +13,20 @@ from bertscape.readings import (
     measure,
     shown_checkpoints,
 )
-from bertscape.readings.directions import is_random
-from bertscape.readings.estimate import NORMAL_95
-from bertscape.readings.units import units_of
-from bertscape.readings.width import DEFAULT_THRESHOLD
-from bertscape.report.blocks import (
+from bertscape.readings.parts import (
+    NORMAL_95,
+    is_random,
+    units_of,
+)
+from bertscape.readings.width import (
+    DEFAULT_THRESHOLD,
+)
+from bertscape.report.findings import (
+    at_least,
+    radius_in_space,
+    size_of,
+)
+from bertscape.report.parts import (
     BY_EYE,
     NO_COUNTERPART,
     Block,
@@ -25,15 +34,20 @@ from bertscape.report.blocks import (
     Panel,
     Picture,
     Section,
+    Series,
     Table,
+    gaps,
+    line_panel,
+    mean_rise,
+    number,
+    of_task,
+    slug,
+    start_words,
+    with_error,
+    with_interval,
 )
-from bertscape.report.figures import Series, line_panel
-from bertscape.report.number_text import mean_rise, number, with_error, with_interval
-from bertscape.report.sizes import at_least, radius_in_space, size_of
-from bertscape.report.study_parts import gaps, of_task
-from bertscape.report.words import slug, start_words
-from bertscape.study.results import StudyResults
-from bertscape.surface import Surface
+from bertscape.results import Surface
+from bertscape.study import StudyResults
 
 _MOST_ROWS = 24  # of one trajectory's table
 _ON_THE_PLANE = 1e-6  # ‖δ1‖: what is nearer is off by no more than float32 is

@@ -1,0 +1,9 @@
+from .main import commands as commands, main as main
+from .paper_command import write_paper as write_paper
+from .service_commands import refuse_unwritable as refuse_unwritable
+from .text import (
+    table as table,
+    warn_of_failed_checks as warn_of_failed_checks,
+    write_json as write_json,
+    write_line as write_line,
+)

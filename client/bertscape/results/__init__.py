@@ -1,0 +1,54 @@
+"""Results in memory and as HDF5 files: surfaces, curves and rollbacks, with their self-checks.
+
+Touches HDF5 files, and the rooms `spec` and `values`. Drawing is imported when it is asked for.
+"""
+
+from bertscape.results.result import (
+    Result,
+    assemble_result,
+    read_result,
+    result_bytes,
+)
+from bertscape.results.rollback import (
+    Rollback,
+)
+from bertscape.results.rollback_file import (
+    read_rollback,
+    write_rollback,
+)
+from bertscape.results.run import (
+    Attempt,
+    Run,
+)
+from bertscape.results.self_checks import (
+    SelfCheckWarning,
+    describe_failures,
+    summarize,
+    warn_of_failures,
+)
+from bertscape.results.surface import (
+    Surface,
+)
+from bertscape.results.surface_file import (
+    read_surface,
+    write_surface,
+)
+
+__all__ = [
+    "Attempt",
+    "Result",
+    "Rollback",
+    "Run",
+    "SelfCheckWarning",
+    "Surface",
+    "assemble_result",
+    "describe_failures",
+    "read_result",
+    "read_rollback",
+    "read_surface",
+    "result_bytes",
+    "summarize",
+    "warn_of_failures",
+    "write_rollback",
+    "write_surface",
+]

@@ -1,0 +1,334 @@
+"""What the HDF5 files of all results share: how they are put together, and how they are read.
+
+A whole file is put together in memory (a hundred thousand points take 7 MB) and written as plain
+bytes, so that a full disk is an ordinary `OSError` and the published name never holds half a file.
+`docs/file-format.md` describes the files.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from bertscape.results.run import Attempt, Run
+from bertscape.spec import JobSpec, parse_spec
+from bertscape.values import (
+    NUMBERS,
+    Findings,
+    InvalidInput,
+    MissingExtra,
+    Problem,
+    ProblemType,
+    SurfaceFileError,
+    shortened,
+)
+
+if TYPE_CHECKING:
+    import xarray
+
+FORMATS = {
+    "surface": "bertscape surface",
+    "rollback": "bertscape rollback",
+}
+"""The root attribute `format` of each file."""
+FORMAT_VERSION = 1
+
+_UNITS = {"loss": "nat", "error": "1"}
+_SPLITS = {"train": "training split", "eval": "evaluation split"}
+
+Attribute = str | int | float | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One dataset of a file, before it is written."""
+
+    name: str
+    values: NDArray[Any]
+    dimensions: tuple[str, ...]  # names of dimension scales in the same group
+    attributes: Mapping[str, str] = field(default_factory=dict)  # description, units
+
+
+# ------------------------------------------------------------------------------------- writing
+
+
+@contextmanager
+def in_memory() -> Iterator[h5py.File]:
+    """A new file that never touches the disk; `image` gives its bytes."""
+    # The core driver with no backing store never touches the disk, whatever the name.
+    with h5py.File("result", "w", driver="core", backing_store=False) as file:
+        yield file
+
+
+def image(file: h5py.File) -> bytes:
+    """The whole file, as bytes."""
+    file.flush()
+    content: bytes = file.id.get_file_image()
+    return content
+
+
+def write_group(group: h5py.Group, datasets: Iterable[Dataset]) -> None:
+    """Write datasets and tie each to its dimension scales, which are named first."""
+    for dataset in datasets:
+        text = dataset.values.dtype.kind == "O"
+        written = group.create_dataset(
+            dataset.name,
+            data=dataset.values,
+            dtype=h5py.string_dtype() if text else dataset.values.dtype,
+            track_times=False,  # equal results make equal bytes
+        )
+        written.attrs.update(dataset.attributes)
+        if dataset.dimensions == (dataset.name,):
+            written.make_scale(dataset.name)
+            continue
+        for axis, dimension in enumerate(dataset.dimensions):
+            written.dims[axis].attach_scale(group[dimension])
+
+
+_ATTEMPTS: dict[str, tuple[type, str, str]] = {
+    "tile": (int, "tile", "1"),
+    "attempt": (int, "which try at the tile, from 1", "1"),
+    "worker": (str, "worker that tried", ""),
+    "device": (str, "device of the worker", ""),
+    # This unit makes xarray decode times; in the next, "seconds" would make it a duration.
+    "started": (float, "start of the attempt", "seconds since 1970-01-01 00:00:00"),
+    "seconds": (float, "length of the attempt", "s"),
+    "outcome": (str, "done, failed or lost", ""),
+}
+_DTYPES = {int: np.dtype("i8"), float: np.dtype("f8"), str: np.dtype(object)}
+
+
+def write_run(file: h5py.File, run: Run) -> None:
+    """The group `run/`, one row an attempt."""
+    group = file.create_group("run")
+    group.attrs.update(
+        {
+            "workers": run.workers,
+            "threads": run.threads,
+            "tile_points": run.tile_points,
+            "versions": as_json(dict(run.versions)),
+        }
+    )
+    write_group(group, _run_datasets(run))
+
+
+def _run_datasets(run: Run) -> list[Dataset]:
+    """One dataset a column of the attempts, on the dimension `row`."""
+    rows = np.arange(len(run.attempts), dtype="i8")
+    return [
+        Dataset("row", rows, ("row",), described("attempts in the order of their ends", "1")),
+        *(
+            Dataset(
+                name,
+                np.array([getattr(attempt, name) for attempt in run.attempts], _DTYPES[kind]),
+                ("row",),
+                described(description, units),
+            )
+            for name, (kind, description, units) in _ATTEMPTS.items()
+        ),
+    ]
+
+
+def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, Attribute]:
+    """Scalars and JSON texts; a value that is not defined for this job is left out.
+
+    Args:
+        spec: the job.
+        findings: what preparing it found.
+        form: a key of `FORMATS`.
+    """
+    found = findings.to_json()
+    names = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads", "evaluator")
+    # From the object, not its JSON: there NaN and infinity are strings.
+    scalars = {name: getattr(findings, name) for name in names}
+    return {
+        "format": FORMATS[form],
+        "format_version": FORMAT_VERSION,
+        "kind": spec.kind,
+        "spec": as_json(spec.to_json()),
+        **{name: value for name, value in scalars.items() if value is not None},
+        "precision": findings.precision,
+        "device": findings.device,
+        "torch": findings.torch,
+        **_rounding_attributes(findings),
+        "checkpoint_sha256": as_json({k: v["sha256"] for k, v in found["checkpoints"].items()}),
+        "split_sha256": as_json({k: v["sha256"] for k, v in found["splits"].items()}),
+        **{f"{name}_examples": s.examples for name, s in findings.splits.items()},
+        "self_checks": as_json(found["self_checks"]),
+        "self_checks_failed": sum(check.passed is False for check in findings.self_checks),
+        "findings": as_json(found),
+    }
+
+
+def _rounding_attributes(findings: Findings) -> dict[str, Attribute]:
+    """The largest difference from fp32 of each loss and error, where it was measured."""
+    if findings.rounding is None:
+        return {}
+    return {f"fp32_difference_{name}": getattr(findings.rounding, name) for name in NUMBERS[:4]}
+
+
+def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "xarray.Dataset":
+    """What `xarray.open_dataset(path, engine="h5netcdf")` reads from a file of these datasets.
+
+    Raises:
+        MissingExtra: the package xarray is not installed.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        detail = "a labelled dataset needs xarray: pip install 'bertscape[xarray]'"
+        raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail)) from error
+    variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in datasets}
+    scales = [d.name for d in datasets if d.dimensions == (d.name,)]
+    return xarray.Dataset(variables, attrs=attributes).set_coords(scales)
+
+
+def described(description: str, units: str) -> dict[str, str]:
+    """The attributes of a dataset."""
+    return {"description": description, **({"units": units} if units else {})}
+
+
+def described_number(name: str) -> dict[str, str]:
+    """The attributes of a number that was computed, by its name, as in "eval_loss_stderr"."""
+    split, what, *rest = name.split("_")
+    meaning = {"loss": "mean cross-entropy", "error": "1 - accuracy"}[what]
+    of = "standard error of the " if "stderr" in rest else ""
+    change = "change against the fine-tuned backbone of the " if "change" in rest else ""
+    return described(f"{of}{change}{meaning} on the {_SPLITS[split]}", _UNITS[what])
+
+
+def as_json(value: object) -> str:
+    """As an attribute holds it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """An HDF5 file that is read, by whatever name; each method says what is wrong with it.
+
+    Raises:
+        SurfaceFileError: from every method; the message names the file.
+    """
+
+    file: h5py.File
+    name: str
+    form: str  # what it ought to be: a key of `FORMATS`
+
+    def check_format(self) -> None:
+        """Whether it is such a file, of a version that is known here."""
+        found = self.file.attrs.get("format")
+        if found != FORMATS[self.form]:
+            other = f" but a {found}: `read_result` reads either" if found in _KNOWN else ""
+            raise self.refusal(f"not a {FORMATS[self.form]}{other}")
+        version = self.file.attrs.get("format_version")
+        if version != FORMAT_VERSION:
+            raise self.refusal(f"format version {version}")
+
+    def refusal(self, reason: str) -> SurfaceFileError:
+        """The error that says what is wrong."""
+        return refusal(self.name, self.form, reason)
+
+    def spec(self) -> JobSpec:
+        """The job."""
+        try:
+            return parse_spec(json.loads(self.attribute("spec")))
+        except (InvalidInput, ValueError) as error:
+            raise self.refusal(f"attribute spec is wrong ({error})") from error
+
+    def findings(self) -> Findings:
+        """What preparing found."""
+        try:
+            return Findings.model_validate_json(self.attribute("findings"))
+        except ValidationError as error:
+            raise self.refusal(f"attribute findings is wrong ({error})") from error
+
+    def attribute(self, key: str, group: h5py.Group | None = None) -> Any:
+        """An attribute of a group; by default of the root."""
+        group = self.file if group is None else group
+        if key not in group.attrs:
+            raise self.refusal(f"no attribute {key} in {group.name}")
+        return group.attrs[key]
+
+    def values(
+        self, key: str, shape: tuple[int, ...], group: h5py.Group | None = None
+    ) -> NDArray[Any]:
+        """A dataset of the expected shape."""
+        group = self.file if group is None else group
+        path = f"{group.name.rstrip('/')}/{key}"
+        dataset = group.get(key)
+        if not isinstance(dataset, h5py.Dataset):
+            raise self.refusal(f"no dataset {path}")
+        if dataset.shape != shape:
+            raise self.refusal(f"dataset {path} of shape {shortened(dataset.shape)}, not {shape}")
+        values: NDArray[Any] = dataset[()]
+        return values
+
+    def run(self) -> Run:
+        """How it came about."""
+        group = self.file.get("run")
+        if not isinstance(group, h5py.Group):
+            raise self.refusal("no group run")
+        rows = group["row"].shape if "row" in group else (0,)
+        columns = []
+        for column, (kind, _, _) in _ATTEMPTS.items():
+            values = self.values(column, rows, group)
+            texts = kind is str
+            columns.append([v.decode() if texts else kind(v) for v in values])
+        return Run(
+            attempts=tuple(Attempt(*row) for row in zip(*columns, strict=True)),
+            workers=int(self.attribute("workers", group)),
+            threads=int(self.attribute("threads", group)),
+            tile_points=int(self.attribute("tile_points", group)),
+            versions=json.loads(self.attribute("versions", group)),
+        )
+
+
+_KNOWN = tuple(FORMATS.values())
+
+
+@contextmanager
+def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
+    """Open a file, by its path or open already, as a result of this form.
+
+    Raises:
+        SurfaceFileError: it is not there, not HDF5, or the block found it to be so.
+    """
+    name = str(source) if isinstance(source, str | Path) else "the stream"
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        raise refusal(name, form, "no such file", ProblemType.PATH_NOT_FOUND)
+    try:
+        # A published file never changes: no lock is needed, and a read-only disk allows none.
+        with h5py.File(source, "r", locking=False) as file:
+            yield ResultFile(file, name, form)
+    except (OSError, RuntimeError) as error:  # what the HDF5 library raises
+        raise refusal(name, form, f"not a whole HDF5 file ({error})") from error
+
+
+def form_of(source: str | Path | IO[bytes]) -> str | None:
+    """Which of `FORMATS` a file claims to be, in whatever version; None: neither.
+
+    Raises:
+        SurfaceFileError: it is not there, or not HDF5.
+    """
+    with reading(source, "surface") as opened:
+        found = opened.file.attrs.get("format")
+    return next((form for form, text in FORMATS.items() if text == found), None)
+
+
+def refusal(
+    name: str, form: str, reason: str, kind: ProblemType = ProblemType.INVALID_DATA
+) -> SurfaceFileError:
+    """The error that says what is wrong with the file of this name."""
+    expected = f"a {form} file of format version {FORMAT_VERSION}"
+    detail = f"{name}: {reason}; expected {expected}"
+    return SurfaceFileError(Problem(kind, detail, value=name, expected=expected))

@@ -1,0 +1,137 @@
+"""A surface in memory: the result over a grid, whole or with holes.
+
+`Surface` holds what the HDF5 file of format version 1 holds; `surface_file` writes and reads that
+file, and `assemble` builds a surface from what preparing found and the tiles that are done.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.results.run import Evaluated, Run, gather
+from bertscape.spec import LandscapeSpec
+from bertscape.values import (
+    NUMBERS,
+    Findings,
+    TrajectoryFound,
+)
+
+if TYPE_CHECKING:  # both are optional extras of the client
+    import xarray
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Surface(Evaluated):
+    """The four numbers and their standard errors over the grid, with all that explains them."""
+
+    spec: LandscapeSpec
+    findings: Findings
+    numbers: NDArray[
+        np.float64
+    ]  # (8, ny, nx), or (8, nx) of a curve, in the order of NUMBERS; NaN in holes
+    evaluated: NDArray[np.uint8]  # (ny, nx) or (nx,): 1 where a value was computed
+    run: Run
+
+    @property
+    def alpha(self) -> NDArray[np.float64]:
+        """X coordinates, (nx,), in units of ‖δ1‖."""
+        return self.spec.points.x.values()
+
+    @property
+    def beta(self) -> NDArray[np.float64] | None:
+        """Y coordinates, (ny,), in units of ‖δ1‖; None for a curve."""
+        axis = self.spec.points.y
+        return None if axis is None else axis.values()
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """One dataset by its name in the file, as in `surface["train_loss"]`; rows are β."""
+        if name not in NUMBERS:
+            raise KeyError(f"{name!r}: expected one of {', '.join(NUMBERS)}")
+        values: NDArray[np.float64] = self.numbers[NUMBERS.index(name)]
+        return values
+
+    @property
+    def train_loss(self) -> NDArray[np.float64]:
+        """Mean cross-entropy J on the training split, in nats."""
+        return self["train_loss"]
+
+    @property
+    def train_error(self) -> NDArray[np.float64]:
+        """1 − accuracy on the training split."""
+        return self["train_error"]
+
+    @property
+    def eval_loss(self) -> NDArray[np.float64]:
+        """Mean cross-entropy J on the evaluation split, in nats."""
+        return self["eval_loss"]
+
+    @property
+    def eval_error(self) -> NDArray[np.float64]:
+        """1 − accuracy on the evaluation split: the generalization error."""
+        return self["eval_error"]
+
+    @property
+    def trajectory(self) -> TrajectoryFound | None:
+        """The projected checkpoints, if the job asked for any."""
+        return self.findings.trajectory
+
+    def save(self, path: str | Path) -> None:
+        """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""
+        from bertscape.results.surface_file import write_surface
+
+        write_surface(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Surface":
+        """Read a file that `save` or the service wrote; `SurfaceFileError` where it is none."""
+        from bertscape.results.surface_file import read_surface
+
+        return read_surface(Path(path))
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
+        from bertscape.figures import plot_surface
+
+        return plot_surface(self, **options)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The same as a labelled dataset; needs the extra `xarray`."""
+        from bertscape.results.surface_file import to_xarray
+
+        return to_xarray(self)
+
+
+def assemble(
+    spec: LandscapeSpec,
+    findings: Findings,
+    tile_points: int,
+    done: Iterable[tuple[int, NDArray[np.float64]]],
+    run: Run,
+) -> Surface:
+    """Build the surface from the tiles that are done.
+
+    Args:
+        spec: the job.
+        findings: what preparing found.
+        tile_points: how many points the job's tiles hold at most.
+        done: (tile index, numbers of shape (points of the tile, 8) in the order of NUMBERS).
+        run: how it came about.
+
+    Returns:
+        The surface; points of tiles that are not done are NaN, with `evaluated` 0.
+    """
+    numbers, evaluated = gather(spec, tile_points, done)
+    shape = spec.points.shape
+    return Surface(
+        spec=spec,
+        findings=findings,
+        numbers=numbers.reshape(len(NUMBERS), *shape),
+        evaluated=evaluated.reshape(shape),
+        run=dataclasses.replace(run, tile_points=tile_points),
+    )

@@ -1,0 +1,33 @@
+"""The kinds of job: one module for each, and what they share. Values alone; no file."""
+
+from bertscape.spec.kinds.finetune import (
+    FINETUNE_NUMBERS,
+    MAX_EPOCHS,
+    FinetuneModel,
+    FinetuneSpec,
+    Training,
+)
+from bertscape.spec.kinds.job import (
+    JobSpec,
+    Precision,
+)
+from bertscape.spec.kinds.landscape import (
+    LandscapeSpec,
+)
+from bertscape.spec.kinds.rollback import (
+    ROLLBACK_NUMBERS,
+    RollbackSpec,
+)
+
+__all__ = [
+    "FINETUNE_NUMBERS",
+    "MAX_EPOCHS",
+    "ROLLBACK_NUMBERS",
+    "FinetuneModel",
+    "FinetuneSpec",
+    "JobSpec",
+    "LandscapeSpec",
+    "Precision",
+    "RollbackSpec",
+    "Training",
+]

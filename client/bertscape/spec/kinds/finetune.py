@@ -1,0 +1,76 @@
+"""Fine-tuning as a job, whose output is a trajectory that other jobs take as input."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from bertscape.spec.kinds.job import JobSpec
+from bertscape.spec.parts import (
+    Checkpoint,
+    Values,
+    wrong,
+)
+
+FINETUNE_NUMBERS = ("eval_loss", "eval_error", "eval_loss_stderr", "eval_error_stderr")
+"""The order of the four float64 numbers of the final model."""
+
+MAX_EPOCHS = 10_000
+
+
+class FinetuneModel(Values):
+    """What training starts from."""
+
+    pretrained: Checkpoint  # architecture and tokenizer, and θ0 unless training is from scratch
+    tokenizer: Checkpoint | None = None  # default: pretrained's
+
+
+def _checked_keep(value: object) -> object:
+    steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not steps and value != "epoch":
+        raise wrong("epoch, or a number of steps, at least 1")
+    return value
+
+
+class Training(Values):
+    """How to fine-tune."""
+
+    start: Literal["pretrained", "scratch"] = "pretrained"  # scratch: random weights, by the seed
+    labels: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    ] = None  # class names in the head's order; default: the data's
+    epochs: int = Field(default=3, ge=0, le=MAX_EPOCHS)  # 0: store θ0, complete, and train nothing
+    max_steps: int | None = Field(default=None, ge=1)  # optimizer steps; overrides epochs
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=2e-5, gt=0)  # at its peak
+    warmup: float = Field(default=0.1, ge=0, lt=1)  # share of all steps
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    keep: Annotated[str | int, BeforeValidator(_checked_keep)] = "epoch"  # or every so many steps
+
+    @model_validator(mode="after")
+    def _different_labels(self) -> Self:
+        names = self.labels
+        if names is not None and not len(set(names)) == len(names) >= 2:
+            raise wrong("two or more different names", "labels", list(names))
+        return self
+
+
+class FinetuneSpec(JobSpec):
+    """What starts, on which data, for how long. The whole run is one point in one tile."""
+
+    kind: Literal["finetune"]
+    model: FinetuneModel
+    training: Training = Training()
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the GPU has it
+
+    @property
+    def point_count(self) -> int:
+        """As `JobSpec.point_count`: the run."""
+        return 1
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """As `JobSpec.number_names`."""
+        return FINETUNE_NUMBERS

@@ -1,0 +1,102 @@
+"""Surfaces and curves: which plane, which grid on it, which data."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from bertscape.spec.kinds.job import JobSpec, Precision
+from bertscape.spec.parts import (
+    DEFAULT_AXIS,
+    FINETUNED,
+    Checkpoints,
+    Data,
+    Direction,
+    GridRanges,
+    Layers,
+    Model,
+    wrong,
+)
+from bertscape.values import (
+    ALL,
+    ALL_LAYERS,
+    NUMBERS,
+    Grid,
+    Tile,
+    tiles,
+)
+
+
+class LandscapeSpec(JobSpec):
+    """One request: which plane, which grid on it, which data."""
+
+    kind: Literal["surface", "curve"]
+    model: Model
+    x: Direction = Direction(toward=FINETUNED)
+    y: Direction | None = None
+    origin: Literal["pretrained", "finetuned"] = "pretrained"  # finetuned where layers is not all
+    layers: Layers = ALL_LAYERS
+    grid: GridRanges = GridRanges()
+    data: Data
+    trajectory: Checkpoints = ()
+    precision: Precision = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_y_axis(cls, value: Any) -> Any:
+        """A surface whose spec names no y axis has the default one, and the spec then says so."""
+        if not isinstance(value, dict) or value.get("kind") != "surface":
+            return value
+        grid = value.get("grid", {})
+        if isinstance(grid, GridRanges):
+            grid = grid.model_dump()
+        if isinstance(grid, dict) and grid.get("y") is None:
+            axis = [DEFAULT_AXIS.low, DEFAULT_AXIS.high, DEFAULT_AXIS.count]
+            return {**value, "grid": {**grid, "y": axis}}
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_origin(cls, value: Any) -> Any:
+        """A layer group moves from θ1 where the spec names no origin, and the spec then says so."""
+        if not isinstance(value, dict) or "origin" in value:
+            return value
+        everything = value.get("layers", ALL) in (ALL, ALL_LAYERS)
+        return value if everything else {**value, "origin": FINETUNED}
+
+    @model_validator(mode="after")
+    def _fits_the_kind(self) -> Self:
+        if self.kind == "surface" and self.y is None:
+            raise wrong("a y direction with kind surface", "y")
+        if self.kind == "curve" and self.y is not None:
+            raise wrong("no y direction with kind curve", "y", self.y)
+        if self.kind == "curve" and self.grid.y is not None:
+            raise wrong("no y axis with kind curve", "grid.y", self.grid.y)
+        if self.y is not None and self.x == self.y:
+            raise wrong("a direction other than x", "y", self.y)
+        return self
+
+    @property
+    def points(self) -> Grid:
+        """The grid that this spec asks for."""
+        return Grid(self.grid.x, self.grid.y)
+
+    @property
+    def point_count(self) -> int:
+        """As `JobSpec.point_count`: those of the grid."""
+        return self.points.size
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """As `JobSpec.number_names`."""
+        return NUMBERS
+
+    def tiles(self, points_per_tile: int) -> list[Tile]:
+        """As `JobSpec.tiles`: coarse to fine."""
+        return tiles(self.points, points_per_tile)
+
+    def coordinates(self, points: Sequence[int]) -> NDArray[np.float64]:
+        """As `JobSpec.coordinates`: (α, β)."""
+        return self.points.coordinates(points)

@@ -1,0 +1,62 @@
+"""Rollback: what each layer group of θ1 is worth, by putting it back to θ0."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, field_validator
+
+from bertscape.spec.kinds.job import JobSpec, Precision
+from bertscape.spec.parts import Layers, Model, wrong
+from bertscape.values import (
+    THIRDS,
+    LayerGroup,
+)
+
+ROLLBACK_NUMBERS = tuple(
+    f"{name}{deviation}"
+    for deviation in ("", "_stderr")
+    for name in (
+        *("train_loss", "train_error", "eval_loss", "eval_error"),
+        *("train_loss_change", "train_error_change", "eval_loss_change", "eval_error_change"),
+    )
+)
+"""The order of the sixteen float64 numbers of one rolled-back group.
+
+The changes are against θ1 itself, on the same examples; their standard errors are those of the
+mean of the examples' differences.
+"""
+
+
+class RollbackSpec(JobSpec):
+    """Which groups of θ1 to put back to θ0, and on which data to measure it.
+
+    The points of the job are θ1 itself, and then the groups in their order.
+    """
+
+    kind: Literal["rollback"]
+    model: Model
+    groups: Annotated[
+        tuple[Layers, ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    ] = tuple(LayerGroup(third) for third in THIRDS)
+    precision: Precision = "auto"
+
+    @field_validator("groups")
+    @classmethod
+    def _different(cls, groups: tuple[LayerGroup, ...]) -> tuple[LayerGroup, ...]:
+        if not groups or len(set(groups)) != len(groups):
+            raise wrong("one layer group or more, none twice")
+        return groups
+
+    @property
+    def point_count(self) -> int:
+        """As `JobSpec.point_count`: θ1 and each group."""
+        return 1 + len(self.groups)
+
+    def points_per_tile(self, _: int) -> int:
+        """As `JobSpec.points_per_tile`: there are few, and each may go to a worker of its own."""
+        return 1
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """As `JobSpec.number_names`."""
+        return ROLLBACK_NUMBERS

@@ -1,0 +1,55 @@
+"""The parts of a spec: checkpoints, data, directions, axes, layers. Values alone; no file."""
+
+from bertscape.spec.parts.base import (
+    Values,
+    wrong,
+)
+from bertscape.spec.parts.checkpoint import (
+    FINETUNED,
+    TAGS,
+    Checkpoint,
+    Checkpoints,
+    Hub,
+    JobOutput,
+    Model,
+    plain,
+)
+from bertscape.spec.parts.data import (
+    DATA_FORMATS,
+    Data,
+    Split,
+)
+from bertscape.spec.parts.direction import (
+    Direction,
+    Random,
+)
+from bertscape.spec.parts.grid_ranges import (
+    DEFAULT_AXIS,
+    AxisRange,
+    GridRanges,
+)
+from bertscape.spec.parts.layers import (
+    Layers,
+)
+
+__all__ = [
+    "DATA_FORMATS",
+    "DEFAULT_AXIS",
+    "FINETUNED",
+    "TAGS",
+    "AxisRange",
+    "Checkpoint",
+    "Checkpoints",
+    "Data",
+    "Direction",
+    "GridRanges",
+    "Hub",
+    "JobOutput",
+    "Layers",
+    "Model",
+    "Random",
+    "Split",
+    "Values",
+    "plain",
+    "wrong",
+]

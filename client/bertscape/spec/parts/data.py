@@ -1,0 +1,66 @@
+"""The splits of a job."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
+
+from bertscape.spec.parts.base import Values, wrong
+
+DATA_FORMATS = (".tsv", ".csv", ".jsonl", ".parquet")
+
+
+class Split(Values):
+    """Where a split comes from: a file, or a `datasets` id. `examples` takes a random sample."""
+
+    path: str | None = None
+    dataset: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    examples: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @field_validator("path")
+    @classmethod
+    def _known_format(cls, path: str | None) -> str | None:
+        if path is not None and Path(path).suffix.lower() not in DATA_FORMATS:
+            raise wrong(f"a file that ends in one of {', '.join(DATA_FORMATS)}")
+        return path
+
+    @model_validator(mode="after")
+    def _file_or_dataset(self) -> Self:
+        if (self.path is None) == (self.dataset is None):
+            raise wrong("exactly one of {path: …} and {dataset: …, config: …, split: …}")
+        if self.path is not None and (self.config or self.split or self.revision):
+            raise wrong("config, split and revision with {dataset: …} only")
+        if self.dataset is not None and self.split is None:
+            raise wrong("a split beside the dataset, as in {dataset: nyu-mll/glue, split: train}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
+
+
+def _columns(value: object) -> object:
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
+
+
+class Data(Values):
+    """The two splits, and which columns hold text and label."""
+
+    train: Split
+    eval: Split
+    text: Annotated[tuple[str, ...], BeforeValidator(_columns)]
+    label: str = Field(default="label", min_length=1)
+    max_length: int = Field(default=128, ge=2)
+
+    @field_validator("text")
+    @classmethod
+    def _one_or_two(cls, text: tuple[str, ...]) -> tuple[str, ...]:
+        if len(text) not in (1, 2) or not all(text) or len(set(text)) != len(text):
+            raise wrong("one text column, or two different ones")
+        return text

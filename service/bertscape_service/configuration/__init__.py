@@ -1,0 +1,28 @@
+"""What `serve` was told, and the state directory that it holds.
+
+Touches the environment and the file system; knows no other room of this package.
+"""
+
+from bertscape_service.configuration.settings import (
+    ALLOWED_ROOTS_VARIABLE,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_STATE_DIRECTORY,
+    STATE_DIRECTORY_VARIABLE,
+    TOKEN_VARIABLE,
+    Settings,
+)
+from bertscape_service.configuration.state_directory import (
+    StateDirectory,
+)
+
+__all__ = [
+    "ALLOWED_ROOTS_VARIABLE",
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "DEFAULT_STATE_DIRECTORY",
+    "STATE_DIRECTORY_VARIABLE",
+    "TOKEN_VARIABLE",
+    "Settings",
+    "StateDirectory",
+]

@@ -1,0 +1,377 @@
+"""The journal: everything that the service promises not to lose, in one SQLite file.
+
+A **job** is one request; a **tile** row holds the numbers of a tile that is done; an **attempt**
+row tells of one try that ended. A surface is derived from these and never stored here.
+
+Thread safety: every method may be called from any thread. Writes go through one connection on
+one thread (`JournalWriter`), in the order of the calls; each returns a future that resolves after
+its commit, and nothing may be acknowledged before. Reads use one read-only connection, block
+their caller for as long as the disk takes, and see what was committed before the call.
+
+Who may change what: one process owns the file (the state directory's lock sees to that), and in it
+the coordinator alone calls the methods that write. Rows of `tiles` and `attempts` are only ever
+added. A job's pins are set once. A job that has ended never changes its state again, and takes no
+more tiles: whoever comes first wins, and the others are told so by their future.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertscape.spec import parse_spec
+from bertscape.values import (
+    Pins,
+    Problem,
+    TrainingOutput,
+    findings_of,
+)
+from bertscape_service.journal.rows import (
+    Added,
+    AttemptRow,
+    JobRow,
+    NewJob,
+    Outcome,
+    Results,
+    RunFacts,
+    TileRow,
+    UnfinishedJob,
+)
+from bertscape_service.journal.writer import JournalUnavailable, JournalWriter
+from bertscape_service.scheduling import JobState
+
+
+class Journal:
+    """The jobs, tiles and attempts of one state directory.
+
+    Raises:
+        InvalidInput: the file is not a journal, or that of a newer version.
+        JournalUnavailable: the disk refuses, also from every method that reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = JournalWriter(path)
+        self._reader = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._reader.row_factory = sqlite3.Row
+        self._reading = threading.Lock()
+
+    def close(self) -> None:
+        """Commit what waits, and close the file."""
+        self._writer.close()
+        with self._reading:
+            self._reader.close()
+
+    @property
+    def fault(self) -> str | None:
+        """Why the disk refuses to take what is written now; None while it does not."""
+        return self._writer.fault
+
+    # Writes.
+
+    def add_job(self, job: NewJob) -> "Future[Added]":
+        """Write a job down, or find the one whose idempotency key this is."""
+        return self._writer.submit(lambda connection: _add_job(connection, job), lasting=False)
+
+    def mark(self, job_id: str, state: JobState) -> "Future[bool]":
+        """Record how far an unfinished job is; False where it has ended."""
+        return self._writer.submit(
+            lambda connection: _set_state(connection, job_id, state, None), lasting=True
+        )
+
+    def end_job(
+        self, job_id: str, state: JobState, error: Problem | None = None, *, lasting: bool = True
+    ) -> "Future[bool]":
+        """Record that a job is completed, failed or cancelled; False where it had ended."""
+        return self._writer.submit(
+            lambda connection: _set_state(connection, job_id, state, error), lasting=lasting
+        )
+
+    def pin(self, job_id: str, findings: Pins, run: RunFacts) -> "Future[None]":
+        """Record what preparing found (the first time), and on what the job runs (every time)."""
+        return self._writer.submit(
+            lambda connection: _pin(connection, job_id, findings, run), lasting=True
+        )
+
+    def add_tile(
+        self,
+        job_id: str,
+        tile: TileRow,
+        attempt: AttemptRow,
+        output: TrainingOutput | None = None,
+    ) -> "Future[bool]":
+        """Record a tile that is done, and a fine-tuning's output with it.
+
+        The result is False where the job has ended, or had this tile.
+        """
+        return self._writer.submit(
+            lambda connection: _add_tile(connection, job_id, tile, attempt, output), lasting=True
+        )
+
+    def add_attempt(self, job_id: str, attempt: AttemptRow) -> "Future[None]":
+        """Record an attempt that gave no tile."""
+        return self._writer.submit(
+            lambda connection: _add_attempt(connection, job_id, attempt), lasting=True
+        )
+
+    def settled(self) -> "Future[None]":
+        """Resolves once everything written before is committed."""
+        return self._writer.submit(lambda _: None, lasting=True)
+
+    # Reads.
+
+    def job(self, job_id: str) -> JobRow | None:
+        """The job of that id, or None."""
+        with self._read() as reader:
+            row = reader.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return _job_row(row) if row else None
+
+    def job_of_key(self, idempotency_key: str, body_sha256: str) -> Added | None:
+        """The job that was submitted with this key, or None."""
+        with self._read() as reader:
+            return _find_key(reader, idempotency_key, body_sha256)
+
+    def jobs(self, limit: int, after: int | None = None) -> tuple[JobRow, ...]:
+        """At most `limit` jobs, the newest first: those older than the one numbered `after`."""
+        with self._read() as reader:
+            rows = reader.execute(
+                "SELECT * FROM jobs WHERE number < ? ORDER BY number DESC LIMIT ?",
+                (2**62 if after is None else after, limit),
+            ).fetchall()
+        return tuple(_job_row(row) for row in rows)
+
+    def unfinished(self) -> tuple[UnfinishedJob, ...]:
+        """Every job that has not ended, in the order of submission, with what it lacks."""
+        with self._read() as reader:
+            rows = reader.execute("SELECT * FROM jobs WHERE active ORDER BY number").fetchall()
+            return tuple(_unfinished(reader, _job_row(row)) for row in rows)
+
+    def results(self, job_id: str) -> Results | None:
+        """All that the job's surface is made from, read at one moment; None: no such job."""
+        with self._read() as reader:
+            row = reader.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if row is None:
+                return None
+            job = _job_row(row)
+            attempts = reader.execute(
+                "SELECT * FROM attempts WHERE job = ? ORDER BY number", (job.number,)
+            )
+            return Results(
+                job,
+                tuple(_tile_rows(reader, job)),
+                tuple(_attempt_row(attempt) for attempt in attempts),
+            )
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection, in one transaction so that all it shows is of one moment."""
+        with self._reading:
+            try:
+                self._reader.execute("BEGIN")
+                try:
+                    yield self._reader
+                finally:
+                    self._reader.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise JournalUnavailable.because(error) from error
+
+
+# Changes, each inside a transaction of the writer.
+
+
+def _add_job(connection: sqlite3.Connection, job: NewJob) -> Added:
+    if job.idempotency_key is not None:
+        earlier = _find_key(connection, job.idempotency_key, job.body_sha256)
+        if earlier is not None:
+            return earlier
+    points, now = job.spec.point_count, time.time()
+    connection.execute(
+        "INSERT INTO jobs (id, state, spec, tile_points, points_total, tiles_total, created,"
+        " updated, idempotency_key, body_sha256) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.id,
+            json.dumps(job.spec.to_json()),
+            job.tile_points,
+            points,
+            -(-points // job.tile_points),
+            now,
+            now,
+            job.idempotency_key,
+            job.body_sha256,
+        ),
+    )
+    return Added(_by_id(connection, job.id), created=True, same_body=True)
+
+
+def _find_key(connection: sqlite3.Connection, key: str, body_sha256: str) -> Added | None:
+    found = connection.execute(
+        "SELECT id, body_sha256 FROM jobs WHERE idempotency_key = ?", (key,)
+    ).fetchone()
+    if found is None:
+        return None
+    job_id, earlier = found
+    return Added(_by_id(connection, job_id), created=False, same_body=earlier == body_sha256)
+
+
+def _by_id(connection: sqlite3.Connection, job_id: str) -> JobRow:
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    return _job_row(cursor.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+
+
+def _set_state(
+    connection: sqlite3.Connection, job_id: str, state: JobState, error: Problem | None
+) -> bool:
+    problem = json.dumps(error.to_json()) if error else None
+    changed = connection.execute(
+        "UPDATE jobs SET state = ?, error = ?, updated = ? WHERE id = ? AND active",
+        (state, problem, time.time(), job_id),
+    )
+    return changed.rowcount == 1
+
+
+def _pin(connection: sqlite3.Connection, job_id: str, findings: Pins, run: RunFacts) -> None:
+    connection.execute(
+        "UPDATE jobs SET findings = coalesce(findings, ?), run = ?, updated = ?,"
+        " revision = revision + 1 WHERE id = ?",
+        (findings.model_dump_json(), json.dumps(asdict(run)), time.time(), job_id),
+    )
+
+
+def _add_tile(
+    connection: sqlite3.Connection,
+    job_id: str,
+    tile: TileRow,
+    attempt: AttemptRow,
+    output: TrainingOutput | None,
+) -> bool:
+    blob = np.ascontiguousarray(tile.numbers, dtype="<f8").tobytes()
+    added = connection.execute(
+        "INSERT OR IGNORE INTO tiles (job, tile, numbers, worker, device, attempt, seconds)"
+        " SELECT number, ?, ?, ?, ?, ?, ? FROM jobs WHERE id = ? AND active",
+        (
+            tile.tile,
+            blob,
+            attempt.worker,
+            attempt.device,
+            attempt.attempt,
+            attempt.seconds,
+            job_id,
+        ),
+    )
+    if added.rowcount != 1:
+        return False
+    connection.execute(
+        "UPDATE jobs SET tiles_done = tiles_done + 1, points_done = points_done + ? WHERE id = ?",
+        (len(tile.numbers), job_id),
+    )
+    if output is not None:
+        text = json.dumps(output.to_json())
+        connection.execute("UPDATE jobs SET output = ? WHERE id = ?", (text, job_id))
+    _add_attempt(connection, job_id, attempt)
+    return True
+
+
+def _add_attempt(connection: sqlite3.Connection, job_id: str, attempt: AttemptRow) -> None:
+    connection.execute(
+        "INSERT INTO attempts (job, tile, attempt, worker, device, outcome, error, started,"
+        " seconds) SELECT number, ?, ?, ?, ?, ?, ?, ?, ? FROM jobs WHERE id = ?",
+        (
+            attempt.tile,
+            attempt.attempt,
+            attempt.worker,
+            attempt.device,
+            attempt.outcome,
+            attempt.error,
+            attempt.started,
+            attempt.seconds,
+            job_id,
+        ),
+    )
+    connection.execute(
+        "UPDATE jobs SET revision = revision + 1, updated = ? WHERE id = ?", (time.time(), job_id)
+    )
+
+
+# Rows as values.
+
+
+def _job_row(row: sqlite3.Row) -> JobRow:
+    spec = parse_spec(json.loads(row["spec"]))
+    return JobRow(
+        number=row["number"],
+        id=row["id"],
+        state=JobState(row["state"]),
+        spec=spec,
+        tile_points=row["tile_points"],
+        points_total=row["points_total"],
+        tiles_total=row["tiles_total"],
+        points_done=row["points_done"],
+        tiles_done=row["tiles_done"],
+        revision=row["revision"],
+        created=row["created"],
+        updated=row["updated"],
+        findings=findings_of(spec.kind, row["findings"]) if row["findings"] else None,
+        run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
+        error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
+        output=TrainingOutput.from_json(json.loads(row["output"])) if row["output"] else None,
+    )
+
+
+def _attempt_row(row: sqlite3.Row) -> AttemptRow:
+    return AttemptRow(
+        tile=row["tile"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        device=row["device"],
+        outcome=Outcome(row["outcome"]),
+        started=row["started"],
+        seconds=row["seconds"],
+        error=row["error"],
+    )
+
+
+def _tile_rows(reader: sqlite3.Connection, job: JobRow) -> Iterator[TileRow]:
+    rows = reader.execute(
+        "SELECT tile, numbers FROM tiles WHERE job = ? ORDER BY tile", (job.number,)
+    )
+    for tile, blob in rows:
+        numbers = np.frombuffer(blob, dtype="<f8").reshape(-1, len(job.spec.number_names))
+        yield TileRow(tile, numbers)
+
+
+def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
+    done = {
+        tile for (tile,) in reader.execute("SELECT tile FROM tiles WHERE job = ?", (job.number,))
+    }
+    failed: dict[int, Any] = dict(
+        reader.execute(
+            "SELECT tile, count(*) FROM attempts AS one WHERE job = ? AND tile IS NOT NULL"
+            " AND outcome = 'failed' AND number > coalesce((SELECT max(number) FROM attempts"
+            " WHERE job = one.job AND tile = one.tile AND outcome = 'done'), 0) GROUP BY tile",
+            (job.number,),
+        ).fetchall()
+    )
+    missing = tuple(
+        tile.index for tile in job.spec.tiles(job.tile_points) if tile.index not in done
+    )
+    (preparings,) = reader.execute(
+        "SELECT count(*) FROM attempts WHERE job = :job AND tile IS NULL AND outcome = 'failed'"
+        " AND number > coalesce((SELECT max(number) FROM attempts WHERE job = :job"
+        " AND tile IS NULL AND outcome = 'done'), 0)",
+        {"job": job.number},
+    ).fetchone()
+    counted = {tile: failed[tile] for tile in missing if tile in failed}
+    return UnfinishedJob(job, missing, counted, preparings)

@@ -1,0 +1,174 @@
+"""The dispatcher: the process that is the only Ray driver.
+
+`dispatcher_link` starts it as `python -m bertscape_service.ray_cluster.dispatcher`, in a process
+session of its own. It ends itself, and all of that session, within a second of the pipe's
+end, and within seconds of the loss of Ray's head.
+"""
+
+import argparse
+import asyncio
+import importlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, NoReturn
+
+from bertscape_service.ray_cluster import process_session
+from bertscape_service.ray_cluster.dispatcher_link import DispatcherOptions
+from bertscape_service.ray_cluster.messages import Farewell
+
+if TYPE_CHECKING:
+    from bertscape_service.ray_cluster.dispatching import Dispatcher
+
+FAREWELL_S = 1.0  # for the last word, to an API that may not listen any more
+START_S = 180.0  # for Ray, on a machine that has much else to do
+PIPE_ENDED = "the pipe to the API process ended"
+
+logger = logging.getLogger(__name__)
+
+
+class Pipe:
+    """This process's end of the pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)  # else Ray's processes would hold it open
+        self._connection = Connection(descriptor)
+        self._lock = threading.Lock()
+
+    def send(self, message: object) -> None:
+        """Send a message; one that nobody takes any more is dropped, for the end is near."""
+        try:
+            with self._lock:
+                self._connection.send(message)
+        except OSError:
+            logger.warning("the API process takes no more messages")
+
+    def listen(self, on_message: Callable[[object], None], on_end: Callable[[str], None]) -> None:
+        """Hand on each message that comes, and the end; from a thread of its own."""
+        threading.Thread(target=self._listen, args=(on_message, on_end), daemon=True).start()
+
+    def _listen(self, on_message: Callable[[object], None], on_end: Callable[[str], None]) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                on_end(PIPE_ENDED)
+                return
+            on_message(message)
+
+
+def main() -> None:
+    """Run until the pipe, or Ray, ends."""
+    arguments = _parse()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if os.getsid(0) != os.getpid():
+        os.setsid()  # what ends this process ends its whole session: it must be its own
+    pipe = Pipe(arguments.pipe_fd)
+    end = Ending(pipe, arguments.directory)
+    loop = asyncio.new_event_loop()
+    inbox: asyncio.Queue[object] = asyncio.Queue()
+
+    def receive(message: object) -> None:
+        loop.call_soon_threadsafe(inbox.put_nowait, message)
+
+    # Ray takes seconds to start: the end of the pipe is heard meanwhile, too.
+    pipe.listen(receive, end)
+    try:
+        dispatcher = _start(arguments, pipe, end, loop)
+        loop.run_until_complete(_serve(dispatcher, inbox))
+    except Exception as error:
+        logger.exception("the dispatcher failed")
+        end(f"{type(error).__name__}: {error}")
+
+
+def _start(
+    arguments: argparse.Namespace, pipe: Pipe, end: "Ending", loop: asyncio.AbstractEventLoop
+) -> "Dispatcher":
+    from bertscape_service.ray_cluster.cluster import Capacity, Cluster, prepare_environment
+
+    options = DispatcherOptions(
+        arguments.ray_address, arguments.workers, arguments.cpus_per_worker, arguments.worker_class
+    )
+    prepare_environment(options)
+    cluster = Cluster(options, arguments.directory)
+    patience = threading.Timer(START_S, end, [f"Ray did not start within {START_S:.0f} seconds"])
+    patience.daemon = True
+    patience.start()
+    cluster.start()
+    patience.cancel()
+    # Ray sets handlers of its own while it starts.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end("the dispatcher was told to end by a signal"))
+
+    from bertscape_service.ray_cluster.dispatching import (
+        Dispatcher,  # imports Ray: not before its environment
+    )
+
+    dispatcher = Dispatcher(cluster, _load(options.worker_class), pipe.send)
+
+    def resize(found: Capacity) -> None:
+        loop.call_soon_threadsafe(dispatcher.resize, found)
+
+    cluster.watch(resize, end)
+    return dispatcher
+
+
+async def _serve(dispatcher: "Dispatcher", inbox: asyncio.Queue[object]) -> None:
+    while True:
+        dispatcher.handle(await inbox.get())
+
+
+class Ending:
+    """Calling it ends this process and its session; whichever thread calls first gives the reason.
+
+    Args:
+        pipe: takes the reason to the API process, where that still listens.
+        directory: of Ray's temporary files; nothing of it is left.
+    """
+
+    def __init__(self, pipe: Pipe, directory: str) -> None:
+        self._pipe = pipe
+        self._directory = directory
+        self._lock = threading.Lock()
+
+    def __call__(self, reason: str) -> NoReturn:
+        """End all, for this reason."""
+        with self._lock:
+            logger.info("ending: %s", reason)
+            if reason != PIPE_ENDED:
+                farewell = threading.Thread(
+                    target=self._pipe.send, args=(Farewell(reason),), daemon=True
+                )
+                farewell.start()
+                farewell.join(FAREWELL_S)
+            process_session.kill_session(os.getsid(0), spare=os.getpid())
+            shutil.rmtree(self._directory, ignore_errors=True)
+            os._exit(0 if reason == PIPE_ENDED else 1)
+
+
+def _load(name: str) -> type:
+    module, _, attribute = name.partition(":")
+    loaded: type = getattr(importlib.import_module(module), attribute)
+    return loaded
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bertscape_service.ray_cluster.dispatcher")
+    parser.add_argument("--pipe-fd", type=int, required=True)
+    parser.add_argument("--directory", required=True, help="of Ray's temporary files; removed")
+    parser.add_argument("--ray-address")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--cpus-per-worker", type=int, default=1)
+    parser.add_argument("--worker-class", required=True, help="module:class of the Ray actor")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

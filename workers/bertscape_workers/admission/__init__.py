@@ -1,0 +1,83 @@
+"""What can be told of a job without its rows and without torch: files, headers, shapes, memory.
+
+The API's process calls it at each submission, so nothing here imports torch, transformers,
+datasets or Ray. It reads configs, headers and the first lines of tables.
+"""
+
+from bertscape_workers.admission.admission import (
+    admit,
+    memory_need,
+)
+from bertscape_workers.admission.architecture import (
+    refuse_long_inputs,
+    refuse_other_positions,
+)
+from bertscape_workers.admission.freed_memory import (
+    ENVIRONMENT,
+    keep_freed_memory,
+)
+from bertscape_workers.admission.held_file import (
+    HeldElsewhere,
+    sign,
+    take,
+)
+from bertscape_workers.admission.layer_groups import (
+    Members,
+    group_key,
+    members,
+)
+from bertscape_workers.admission.memory import (
+    KEPT_STATES,
+    MemoryLimits,
+    MemoryNeed,
+    memory_for,
+    memory_for_training,
+)
+from bertscape_workers.admission.safetensors_headers import (
+    COMPLETE_CHECKPOINT_HINT,
+    CONFIG_FILE,
+    FLOATING,
+    TensorHeader,
+    current_name,
+    lacking,
+    read_json,
+    tensor_headers,
+    weight_files,
+)
+from bertscape_workers.admission.tables import (
+    Row,
+    read_rows,
+    source_name,
+)
+
+__all__ = [
+    "COMPLETE_CHECKPOINT_HINT",
+    "CONFIG_FILE",
+    "ENVIRONMENT",
+    "FLOATING",
+    "KEPT_STATES",
+    "HeldElsewhere",
+    "Members",
+    "MemoryLimits",
+    "MemoryNeed",
+    "Row",
+    "TensorHeader",
+    "admit",
+    "current_name",
+    "group_key",
+    "keep_freed_memory",
+    "lacking",
+    "members",
+    "memory_for",
+    "memory_for_training",
+    "memory_need",
+    "read_json",
+    "read_rows",
+    "refuse_long_inputs",
+    "refuse_other_positions",
+    "sign",
+    "source_name",
+    "take",
+    "tensor_headers",
+    "weight_files",
+]

@@ -1,0 +1,331 @@
+"""Admission: every check of a job that needs its files, but not their rows.
+
+The API calls this on each submission, so it imports neither torch, transformers nor Ray, and reads
+configs and headers only. What a hub id or a `datasets` id holds is found while preparing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bertscape.spec import (
+    FinetuneSpec,
+    JobSpec,
+    LandscapeSpec,
+    Limits,
+    RollbackSpec,
+    sources,
+    with_sources,
+)
+from bertscape.values import (
+    InvalidInput,
+    LayerGroup,
+    ProblemType,
+)
+from bertscape_workers.admission import architecture, layer_groups
+from bertscape_workers.admission.memory import MemoryNeed, memory_for, memory_for_training
+from bertscape_workers.admission.safetensors_headers import (
+    COMPLETE_CHECKPOINT_HINT,
+    CONFIG_FILE,
+    FLOATING,
+    TensorHeader,
+    current_name,
+    lacking,
+    read_json,
+    tensor_headers,
+)
+from bertscape_workers.admission.tables import (
+    column_names,
+    refuse_local_dataset,
+    refuse_missing_columns,
+)
+
+__all__ = ["MemoryNeed", "admit", "memory_need"]
+
+AnyJob = TypeVar("AnyJob", bound=JobSpec)
+
+_NO_LIMITS = Limits()
+_TOKENIZER = "model.tokenizer"
+_PRETRAINED = "model.pretrained"
+
+# Encoders whose layers are alike and share nothing, and what their configs call their sizes.
+_ENCODERS = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+_SIZES = (
+    ("vocab_size",),
+    ("embedding_size", "hidden_size", "dim"),  # of a word, which ELECTRA widens afterwards
+    ("hidden_size", "dim"),
+    ("intermediate_size", "hidden_dim"),
+    ("num_hidden_layers", "n_layers"),
+)
+
+
+def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
+    """Check a job against its files.
+
+    Args:
+        spec: with absolute paths.
+        limits: what one job may ask for.
+        roots: the folders that its files must lie in, symbolic links resolved; None binds nothing.
+
+    Returns:
+        The same spec, its paths with symbolic links resolved.
+
+    Raises:
+        InvalidInput: the first of everything that is wrong.
+    """
+    limits.check(spec)
+    for key, path in _paths(spec):
+        _refuse_outside(key, Path(path), roots)
+    spec = _resolved(spec)
+    for key, path in _folders(spec):
+        _refuse_links_outside(key, Path(path), roots)
+    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    _check_tokenizer(spec)
+    _check_architecture(spec)
+    _check_checkpoints(folders, spec)
+    for name in ("train", "eval"):
+        _check_data(spec, name)
+    return spec
+
+
+def memory_need(spec: JobSpec) -> MemoryNeed:
+    """The memory that a job takes, from the headers of its checkpoint folders, in bytes.
+
+    Where every checkpoint is a hub id, only what does not depend on its size is counted. The states
+    that a layer group keeps are as many as the rows' tokens: preparing counts them.
+    """
+    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    if isinstance(spec, FinetuneSpec):
+        drawn = sum(_drawn_parameters(config) for config in _architectures(spec))
+        return memory_for_training(drawn + sum(folder.parameters() for folder in folders))
+    folders.sort(key=lambda folder: folder.key != "model.finetuned")
+    directions = 2 if isinstance(spec, LandscapeSpec) and spec.y is not None else 1
+    if not folders:
+        return memory_for(0, directions, {}, spec.data.max_length)
+    parameters = sum(prod(shape) for shape in folders[0].backbone().values())
+    return memory_for(parameters, directions, folders[0].config, spec.data.max_length)
+
+
+# --- paths --------------------------------------------------------------------------------------
+
+
+def _folders(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """(key, folder) of each checkpoint that is a folder."""
+    named, _ = sources(spec)
+    yield from ((key, value) for key, value in named.items() if isinstance(value, str))
+
+
+def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """(key, folder) of each checkpoint that is a folder and must hold weights."""
+    yield from (one for one in _folders(spec) if one[0] not in _without_weights(spec))
+
+
+def _without_weights(spec: JobSpec) -> set[str]:
+    """The keys of folders that need hold none: a random start takes the architecture alone."""
+    scratch = isinstance(spec, FinetuneSpec) and spec.training.start == "scratch"
+    return {_TOKENIZER, _PRETRAINED} if scratch else {_TOKENIZER}
+
+
+def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    named, files = sources(spec)
+    yield from ((key, value) for key, value in (named | files).items() if isinstance(value, str))
+
+
+def _refuse_outside(key: str, path: Path, roots: Sequence[Path] | None) -> None:
+    """Before anything is read: whether a path exists outside the roots is not told."""
+    if roots is None:
+        return
+    real = _real(key, path)
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_ALLOWED,
+            key,
+            str(path),
+            f"a path under {', '.join(str(root) for root in roots)}",
+            "leads elsewhere",
+        )
+
+
+def _real(key: str, path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, str(path), "a readable path", f"({error})"
+        ) from error
+
+
+def _refuse_links_outside(key: str, folder: Path, roots: Sequence[Path] | None) -> None:
+    """Before a file of the folder is opened: what is read may be stored again in an output.
+
+    Whether the folder is there is for others to say.
+    """
+    if roots is None or not folder.is_dir():
+        return
+    for file in _entries(key, folder):
+        _refuse_outside(key, file, roots)
+        # A tokenizer's further templates lie in a folder; nothing is read from deeper.
+        for below in _entries(key, file) if file.is_dir() else ():
+            _refuse_outside(key, below, roots)
+
+
+def _entries(key: str, folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, str(folder), "a readable folder", f"({error})"
+        ) from error
+
+
+def _resolved(spec: AnyJob) -> AnyJob:
+    def place(key: str, path: str) -> str:
+        return str(_real(key, Path(path)))
+
+    def checkpoint(key: str, value: Any) -> Any:
+        return place(key, value) if isinstance(value, str) else value
+
+    return with_sources(spec, checkpoint, place)
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A checkpoint folder as its config and its headers tell it."""
+
+    key: str
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, TensorHeader]  # by the name that they have today
+
+    @classmethod
+    def read(cls, key: str, path: Path) -> "_Folder":
+        tensors = tensor_headers(path, key)
+        config = read_json(path / CONFIG_FILE, key)
+        return cls(key, path, config, {current_name(name): one for name, one in tensors.items()})
+
+    def parameters(self) -> int:
+        """Of the model, its head among them."""
+        return sum(prod(tensor.shape) for tensor in self.tensors.values())
+
+    def backbone(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of a classifier's floating tensors under its largest prefix, as in "bert."."""
+        sizes: Counter[str] = Counter()
+        for name, tensor in self.tensors.items():
+            sizes[name.partition(".")[0]] += prod(tensor.shape)
+        prefix = f"{sizes.most_common(1)[0][0]}." if sizes else ""
+        return {
+            name.removeprefix(prefix): tensor.shape
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix) and tensor.dtype in FLOATING
+        }
+
+
+def _check_tokenizer(spec: JobSpec) -> None:
+    path = dict(_paths(spec)).get(_TOKENIZER)
+    if path is not None and not Path(path).is_dir():
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
+        )
+
+
+def _check_architecture(spec: JobSpec) -> None:
+    for config in _architectures(spec):
+        architecture.refuse_long_inputs(config, spec.data.max_length)
+        architecture.refuse_other_positions(config, _PRETRAINED)
+
+
+def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
+    """The config of a random start, where it is a folder."""
+    path = dict(_folders(spec)).get(_PRETRAINED)
+    if path is not None and _PRETRAINED in _without_weights(spec):
+        yield read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
+
+
+def _drawn_parameters(config: architecture.Config) -> int:
+    """What a random model has at the least: its word embeddings and its layers' matrices.
+
+    0 of an architecture that is not known here; the worker that prepares counts every parameter.
+    """
+    if config.get("model_type") not in _ENCODERS:
+        return 0
+    words, width, hidden, inner, layers = (
+        next((config[name] for name in names if isinstance(config.get(name), int)), 0)
+        for names in _SIZES
+    )
+    return int(words * width + layers * (4 * hidden * hidden + 2 * hidden * inner))
+
+
+def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
+    for folder in folders:
+        architecture.refuse_other_positions(folder.config, folder.key)
+    finetuned = next((folder for folder in folders if folder.key == "model.finetuned"), None)
+    for folder in folders[:1] if finetuned is None else [finetuned]:
+        architecture.refuse_long_inputs(folder.config, spec.data.max_length)
+    if finetuned is None:
+        return
+    architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
+    _check_groups(finetuned, spec)
+    for folder in folders:
+        if folder is not finetuned:
+            architecture.refuse_other_architecture(
+                (finetuned.config, str(finetuned.path)),
+                (folder.config, str(folder.path)),
+                folder.key,
+            )
+            _check_tensors(finetuned, folder)
+
+
+def _check_groups(finetuned: _Folder, spec: JobSpec) -> None:
+    groups: dict[str, LayerGroup] = {}
+    if isinstance(spec, LandscapeSpec):
+        groups["layers"] = spec.layers
+    if isinstance(spec, RollbackSpec):
+        groups = {layer_groups.group_key(n): group for n, group in enumerate(spec.groups)}
+    tensors = [(name,) for name in finetuned.backbone()]
+    for key, group in groups.items():
+        layer_groups.members(group, tensors, key)
+
+
+def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
+    """Every backbone tensor of θ1, in the same shape, with its prefix or without."""
+    there: dict[str, tuple[int, ...]] = {}
+    for name, tensor in folder.tensors.items():
+        there[name] = tensor.shape
+        there.setdefault(name.partition(".")[2], tensor.shape)
+    wanted = finetuned.backbone()
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise lacking(
+            missing,
+            folder.key,
+            str(folder.path),
+            f"every backbone tensor; {COMPLETE_CHECKPOINT_HINT}",
+        )
+    for name, shape in wanted.items():
+        if there[name] != shape:
+            raise InvalidInput.of(
+                ProblemType.CHECKPOINT_MISMATCH,
+                folder.key,
+                str(folder.path),
+                f"the shape that model.finetuned ({finetuned.path}) has, {list(shape)}",
+                f"has {name} of shape {list(there[name])}",
+            )
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def _check_data(spec: JobSpec, name: str) -> None:
+    split = spec.data.train if name == "train" else spec.data.eval
+    key = f"data.{name}"
+    if split.path is None:
+        refuse_local_dataset(split, key)
+        return
+    found = column_names(Path(split.path), key)
+    refuse_missing_columns(found, spec.data, key, split.path)

@@ -1,0 +1,164 @@
+"""The safetensors files of a checkpoint folder, and what their headers say; stdlib only.
+
+A safetensors file begins with eight bytes, the little-endian length of a JSON header, which gives
+each tensor's dtype, shape and place. Reading it costs a few kilobytes, whatever the file's size.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+CONFIG_FILE = "config.json"
+FLOATING = frozenset({"F64", "F32", "F16", "BF16"})  # what can be read as float32
+COMPLETE_CHECKPOINT_HINT = (
+    "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
+)
+
+_LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
+
+
+@dataclass(frozen=True, slots=True)
+class TensorHeader:
+    """One tensor, as the header of its file describes it."""
+
+    file: Path
+    dtype: str  # in the format's own words, as in "F32"
+    shape: tuple[int, ...]
+
+
+def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
+    """The safetensors files of a checkpoint folder: one, or all that the index names, sorted.
+
+    Args:
+        folder: the checkpoint's folder.
+        key: its key in the job spec, for the message.
+
+    Raises:
+        InvalidInput: the folder is not there, or holds no safetensors.
+    """
+    if not folder.is_dir():
+        raise InvalidInput.of(
+            ProblemType.PATH_NOT_FOUND, key, str(folder), "a checkpoint folder", "is not there"
+        )
+    if (folder / SINGLE_FILE).is_file():
+        return (folder / SINGLE_FILE,)
+    if (folder / INDEX_FILE).is_file():
+        return tuple(sorted(_indexed(folder, key)))
+    raise InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT,
+        key,
+        str(folder),
+        f"{SINGLE_FILE} or {INDEX_FILE} in the folder",
+        "holds no safetensors",
+    )
+
+
+def _indexed(folder: Path, key: str) -> Iterator[Path]:
+    index = read_json(folder / INDEX_FILE, key)
+    names = index.get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise _broken(folder / INDEX_FILE, key, "has no weight_map")
+    for name in {str(name) for name in names.values()}:
+        # A name with folders in it would lead out of the checkpoint.
+        if Path(name).name != name or not (folder / name).is_file():
+            raise _broken(folder / INDEX_FILE, key, f"names {name!r}, which is not in the folder")
+        yield folder / name
+
+
+def read_json(path: Path, key: str) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint.
+
+    Raises:
+        InvalidInput: the file is not there, or holds anything else.
+    """
+    if not path.is_file():
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            key,
+            str(path.parent),
+            f"{path.name} in the folder",
+            f"holds no {path.name}",
+        )
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _broken(path, key, f"({error})") from error
+    if not isinstance(value, dict):
+        raise _broken(path, key, "holds no JSON object")
+    return value
+
+
+def tensor_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
+    """Every tensor of a checkpoint folder by its name.
+
+    Raises:
+        InvalidInput: no safetensors, or a file that is not whole.
+    """
+    headers: dict[str, TensorHeader] = {}
+    for path in weight_files(folder, key):
+        headers.update(_read_header(path, key))
+    return headers
+
+
+def current_name(name: str) -> str:
+    """The name that a tensor has today; old checkpoints call a LayerNorm's gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def lacking(names: Sequence[str], key: str, source: str, expected: str) -> InvalidInput:
+    """The error of a checkpoint that lacks these tensors."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT,
+        key,
+        source,
+        expected,
+        f"lacks {', '.join(names[:3])}{more}",
+    )
+
+
+def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
+    length, text = _header_text(path, key)
+    try:
+        members = json.loads(text)
+        members.pop("__metadata__", None)
+        entries = {
+            str(name): TensorHeader(path, str(entry["dtype"]), tuple(map(int, entry["shape"])))
+            for name, entry in members.items()
+        }
+        end = max((int(entry["data_offsets"][1]) for entry in members.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _broken(path, key, "does not begin with a safetensors header") from error
+    if path.stat().st_size < 8 + length + end:
+        raise _broken(path, key, "is cut short")
+    return entries
+
+
+def _header_text(path: Path, key: str) -> tuple[int, bytes]:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if 2 <= length <= _LONGEST_HEADER:
+                return length, stream.read(length)
+    except OSError as error:
+        raise _broken(path, key, f"({error})") from error
+    raise _broken(path, key, "does not begin with a safetensors header")
+
+
+def _broken(path: Path, key: str, found: str) -> InvalidInput:
+    return InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT, key, str(path), "a whole file of a checkpoint", found
+    )

@@ -1,0 +1,30 @@
+"""Splits: rows as tokenized examples, and the statistics of their losses.
+
+Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`.
+"""
+
+from bertscape_workers.data.splits import (
+    TokenizedSplit,
+    Vocabulary,
+    build_split,
+    load_tokenizer,
+)
+from bertscape_workers.data.statistics import (
+    Outcomes,
+    error_rate,
+    mean_loss,
+    point_changes,
+    point_numbers,
+)
+
+__all__ = [
+    "Outcomes",
+    "TokenizedSplit",
+    "Vocabulary",
+    "build_split",
+    "error_rate",
+    "load_tokenizer",
+    "mean_loss",
+    "point_changes",
+    "point_numbers",
+]

@@ -1,0 +1,43 @@
+"""From a point to its numbers: the evaluators, and what checks them.
+
+`plain` holds the plain Hugging Face model and the self-checks, `packed` the fast forward pass.
+Touches the device; reads no data file. Knows `plane`, `data`, `checkpoints`, `admission`.
+"""
+
+from bertscape_workers.evaluation.evaluators import (
+    Evaluator,
+    evaluator_for,
+)
+from bertscape_workers.evaluation.plain import (
+    EvaluatorInputs,
+    compare,
+    expected_numbers,
+    plain_model,
+    takes_token_types,
+)
+from bertscape_workers.evaluation.rollback import (
+    RollbackEvaluator,
+    RollbackInputs,
+)
+from bertscape_workers.evaluation.rounding import (
+    measure_rounding,
+    sample_points,
+)
+from bertscape_workers.evaluation.trajectory import (
+    measure_trajectory,
+)
+
+__all__ = [
+    "Evaluator",
+    "EvaluatorInputs",
+    "RollbackEvaluator",
+    "RollbackInputs",
+    "compare",
+    "evaluator_for",
+    "expected_numbers",
+    "measure_rounding",
+    "measure_trajectory",
+    "plain_model",
+    "sample_points",
+    "takes_token_types",
+]

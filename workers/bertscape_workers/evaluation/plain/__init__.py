@@ -1,0 +1,23 @@
+"""The plain Hugging Face model: the reference evaluator, and the self-checks against it."""
+
+from bertscape_workers.evaluation.plain.evaluator import (
+    EvaluatorInputs,
+    ReferenceEvaluator,
+    as_numbers,
+    takes_token_types,
+)
+from bertscape_workers.evaluation.plain.self_checks import (
+    compare,
+    expected_numbers,
+    plain_model,
+)
+
+__all__ = [
+    "EvaluatorInputs",
+    "ReferenceEvaluator",
+    "as_numbers",
+    "compare",
+    "expected_numbers",
+    "plain_model",
+    "takes_token_types",
+]

@@ -1,0 +1,183 @@
+"""The reference evaluator: a point of the plane to the four numbers and their standard errors.
+
+It is the plain Hugging Face model, with its backbone's parameters set in place to
+
+    θ + α·x + β·y
+
+and the whole of both splits run through it in batches sorted by length. It stays as the reference
+that faster evaluators are tested against.
+"""
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bertscape.values import (
+    ALL_LAYERS,
+    EvaluatorName,
+    LayerGroup,
+    Numbers,
+)
+from bertscape_workers.checkpoints import (
+    Config,
+    Format,
+    Layout,
+    Vector,
+    arithmetic,
+    attach,
+    build_model,
+    pick_device,
+)
+from bertscape_workers.data import (
+    Outcomes,
+    TokenizedSplit,
+    point_numbers,
+)
+
+# Examples in one batch. Fixed, and cut from the whole split, so that a point's value depends on
+# nothing but the point.
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class EvaluatorInputs:
+    """All that evaluating needs: arrays and plain values, which map read-only between processes."""
+
+    config: Config  # of θ1's model
+    layout: Layout
+    origin: Vector  # (layout.size,): θ where α = β = 0
+    x: Vector | None  # (layout.size,); None where no plane is asked for, but backbones alone
+    y: Vector | None  # (layout.size,); None on a curve
+    head: Mapping[str, NDArray[Any]]  # θ1's, by name in the model's state dict; it never moves
+    train: TokenizedSplit
+    eval: TokenizedSplit
+    layers: LayerGroup = ALL_LAYERS  # x and y are zero in all else
+    precision: Format = "fp32"  # in which to compute; all arrays here are float32
+
+
+class ReferenceEvaluator:
+    """Holds one working copy of the model; `evaluate` may be called any number of times.
+
+    A point's value depends on the point alone: not on the points before it, nor on this instance.
+    In bf16 torch's autocast chooses what is computed in bfloat16: matrix products and attention.
+    """
+
+    name: ClassVar[EvaluatorName] = "reference"
+
+    def __init__(self, inputs: EvaluatorInputs, device: str | None = None) -> None:
+        self._inputs = inputs
+        self._device = torch.device(device or pick_device())
+        self._origin = self._tensor(inputs.origin)
+        self._x, self._y = (None if d is None else self._tensor(d) for d in (inputs.x, inputs.y))
+        # torch aligns its own memory to 64 bytes, and the layout keeps each tensor at that.
+        self._flat = torch.zeros(inputs.layout.size, dtype=torch.float32, device=self._device)
+        model: torch.nn.Module = build_model(inputs.config)
+        self._model = model.to(self._device)
+        attach(self._model, inputs.layout, self._flat, inputs.head)
+        self._padding = _padding_id(inputs.config)
+
+    def evaluate(self, alpha: float, beta: float) -> NDArray[np.float64]:
+        """The numbers at (α, β).
+
+        Args:
+            alpha: along x, in units of its length.
+            beta: along y; 0 on a curve.
+
+        Returns:
+            (8,) float64 in the order of `bertscape.values.NUMBERS`: losses in nats, errors in
+            [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
+            counts as wrong.
+        """
+        self._flat.copy_(self._origin)
+        for direction, factor in ((self._x, alpha), (self._y, beta)):
+            if direction is not None:
+                self._flat.add_(direction, alpha=factor)
+        return point_numbers(*self._outcomes())
+
+    def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
+        """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""
+        return point_numbers(*self.outcomes(backbone))
+
+    def outcomes(self, backbone: Vector) -> tuple[Outcomes, Outcomes]:
+        """What any backbone with θ1's head makes of each example of (train, eval)."""
+        self._flat.copy_(self._tensor(backbone))
+        return self._outcomes()
+
+    def _tensor(self, vector: Vector) -> torch.Tensor:
+        with warnings.catch_warnings():
+            # Arrays from the object store are read-only. These are never written to.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return torch.from_numpy(vector).to(self._device)
+
+    def _outcomes(self) -> tuple[Outcomes, Outcomes]:
+        inputs, kind = self._inputs, self._device.type
+        with (
+            arithmetic(inputs.precision),
+            torch.autocast(kind, torch.bfloat16, enabled=inputs.precision == "bf16"),
+        ):
+            return self._split_outcomes(inputs.train), self._split_outcomes(inputs.eval)
+
+    def _split_outcomes(self, split: TokenizedSplit) -> Outcomes:
+        losses = np.empty(len(split), dtype=np.float64)
+        wrong = np.empty(len(split), dtype=np.bool_)
+        for examples, batch in self._batches(split):
+            logits = self._logits(batch)
+            labels = torch.from_numpy(split.labels[examples])
+            log_probabilities = torch.log_softmax(logits, dim=-1)  # (batch, K) float64
+            losses[examples] = -log_probabilities.gather(1, labels[:, None])[:, 0].numpy()
+            right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
+            wrong[examples] = ~right.numpy()
+        return Outcomes(losses, wrong)
+
+    def _logits(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model(**batch).logits  # (batch, K)
+            return logits.to("cpu", torch.float64)
+
+    def _batches(
+        self, split: TokenizedSplit
+    ) -> Iterator[tuple[NDArray[np.int64], dict[str, torch.Tensor]]]:
+        """(places in the file, inputs of the model) of each batch, shortest examples first."""
+        order, starts = split.by_length, split.starts
+        for start in range(0, len(split), BATCH):
+            examples = order[start : start + BATCH]
+            lengths = split.lengths[examples]
+            place = np.arange(lengths.max())[None, :]  # (1, longest)
+            inside = place < lengths[:, None]  # (batch, longest)
+            index = np.where(inside, starts[examples][:, None] + place, 0)
+            arrays = {
+                "input_ids": np.where(inside, split.tokens[index], self._padding),
+                "attention_mask": inside,
+            }
+            if split.token_types is not None:
+                arrays["token_type_ids"] = np.where(inside, split.token_types[index], 0)
+            yield (
+                examples,
+                {
+                    name: torch.from_numpy(values.astype(np.int64)).to(self._device)
+                    for name, values in arrays.items()
+                },
+            )
+
+
+def as_numbers(values: NDArray[np.float64]) -> Numbers:
+    """The (8,) numbers of a point as plain floats."""
+    a, b, c, d, e, f, g, h = (float(value) for value in values)
+    return (a, b, c, d, e, f, g, h)
+
+
+def takes_token_types(model: torch.nn.Module) -> bool:
+    """Whether the model's `forward` has an argument for token types."""
+    return "token_type_ids" in inspect.signature(model.forward).parameters
+
+
+def _padding_id(config: Config) -> int:
+    """The id that fills a batch: the model's own, for some number positions by it."""
+    padding = config.get("pad_token_id")
+    return padding if isinstance(padding, int) else 0

@@ -1,0 +1,403 @@
+"""Preparing a job: everything that its tiles need, and everything that pins it.
+
+`prepare` finds the checkpoints, reads and tokenizes the splits, builds the plane, checks the
+evaluator against plainly loaded models, and projects and measures the trajectory. A rollback is
+prepared by the same steps; see `bertscape_workers.jobs.prepare_rollback`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bertscape.spec import FINETUNED, Direction, JobSpec, LandscapeSpec, Model
+from bertscape.values import (
+    CheckpointFound,
+    Findings,
+    LayerGroup,
+    Pins,
+    SelfCheck,
+    SplitFound,
+)
+from bertscape_workers.admission import (
+    MemoryLimits,
+    MemoryNeed,
+    architecture,
+    memory_for,
+    read_rows,
+    source_name,
+)
+from bertscape_workers.checkpoints import (
+    CheckpointFiles,
+    Config,
+    Format,
+    Layout,
+    device_model,
+    layout_of,
+    load_config,
+    locate,
+    locate_tokenizer,
+    pick_device,
+    quiet_transformers,
+    read_head,
+    resolve,
+    set_threads,
+    skeleton,
+)
+from bertscape_workers.data import (
+    TokenizedSplit,
+    Vocabulary,
+    build_split,
+    load_tokenizer,
+)
+from bertscape_workers.evaluation import (
+    EvaluatorInputs,
+    compare,
+    evaluator_for,
+    expected_numbers,
+    measure_rounding,
+    measure_trajectory,
+    plain_model,
+    sample_points,
+    takes_token_types,
+)
+from bertscape_workers.plane import (
+    Axis,
+    Plane,
+    PlaneRequest,
+    build_plane,
+    checkpoints_on_plane,
+)
+
+Found = TypeVar("Found", bound=Pins, covariant=True)
+Inputs = TypeVar("Inputs", covariant=True)
+ProgressCall = Callable[[str, int, int], None]  # stage, done, total
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[Found, Inputs]):
+    """What preparing gives: what is journalled, and what the workers map."""
+
+    findings: Found
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class JobCheckpoints:
+    """Every checkpoint of a job, found."""
+
+    plane: PlaneRequest
+    tokenizer: tuple[CheckpointFiles, ...]  # where to look for one, in this order
+    trajectory: tuple[CheckpointFiles, ...]
+
+    def named(self) -> dict[str, CheckpointFiles]:
+        """Each by the name that `Findings.checkpoints` has for it."""
+        toward = {
+            axis.name: axis.toward
+            for axis in self.plane.axes
+            if axis.toward is not None and not self.plane.is_delta1(axis)
+        }
+        along = {files.key: files for axis in self.plane.axes for files in axis.pca}
+        along |= {f"trajectory[{place}]": files for place, files in enumerate(self.trajectory)}
+        plane = self.plane
+        return {"pretrained": plane.pretrained, "finetuned": plane.finetuned, **toward, **along}
+
+
+def prepare(
+    spec: LandscapeSpec,
+    *,
+    device: str | None = None,
+    threads: int = 1,
+    progress: ProgressCall | None = None,
+    limits: MemoryLimits | None = None,
+) -> Prepared[Findings, EvaluatorInputs]:
+    """Prepare a job, holding one checkpoint at a time beside the plane's vectors.
+
+    Args:
+        spec: with absolute paths.
+        device: as torch names it; default: the GPU where there is one.
+        threads: CPU threads of this process, and of every worker of this job.
+        progress: told of each stage: its name, how much is done, of how much.
+        limits: the memory there is; without them nothing is checked.
+
+    Raises:
+        InvalidInput: whatever is wrong with the checkpoints, the data or the sizes.
+    """
+    tell = progress or silent
+    set_threads(threads)
+    device = device or pick_device()
+    precision = resolve(spec.precision, device)
+    with quiet_transformers():
+        checkpoints = find_checkpoints(spec)
+        config = checked_config(checkpoints, spec)
+        found = fingerprints(checkpoints, tell)
+        splits = tokenized_splits(spec, checkpoints, config, tell)
+        inputs, plane = _inputs(checkpoints, config, splits, precision, limits, tell)
+        rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
+        evaluator = evaluator_for(inputs, device)
+        places = [
+            Place(name, files, at, partial(evaluator.evaluate, *at))
+            for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
+        ]
+        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
+        trajectory = measure_trajectory(
+            spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
+        )
+    findings = Findings(
+        **dict(pins(spec, found, splits, config, precision, device, threads)),
+        delta1_norm=plane.delta1_norm,
+        delta2_norm=plane.lengths.get("y"),
+        cosine=plane.cosine,
+        self_checks=checks,
+        trajectory=trajectory,
+        group=plane.group,
+        explained_variance=plane.explained_variance or None,
+        evaluator=evaluator.name,
+        rounding=rounding,
+    )
+    return Prepared(findings, inputs)
+
+
+def pins(
+    spec: JobSpec,
+    checkpoints: dict[str, CheckpointFound],
+    splits: dict[str, TokenizedSplit],
+    config: Config,
+    precision: Format,
+    device: str,
+    threads: int,
+) -> Pins:
+    """What pins a job of any kind."""
+    return Pins(
+        checkpoints=checkpoints,
+        splits={name: _found(spec, name, split) for name, split in splits.items()},
+        classes=architecture.label_count(config),
+        precision=precision,
+        device=device_model(device),
+        threads=threads,
+        torch=torch.__version__,
+    )
+
+
+def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
+    return SplitFound(
+        source=source_name(getattr(spec.data, name)),
+        sha256=split.sha256(),
+        examples=len(split),
+        tokens=len(split.tokens),
+    )
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Nobody listens."""
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def find_checkpoints(spec: LandscapeSpec) -> JobCheckpoints:
+    """Find every checkpoint that a spec names; hub ids are downloaded.
+
+    Raises:
+        InvalidInput: one is not there, or holds no config.json or safetensors.
+    """
+    pretrained, finetuned, tokenizers = find_model(spec.model)
+    directions = [("x", spec.x), ("y", spec.y)]
+    axes = tuple(_axis(key, one, finetuned) for key, one in directions if one is not None)
+    trajectory = tuple(
+        locate(one, f"trajectory[{place}]") for place, one in enumerate(spec.trajectory)
+    )
+    request = PlaneRequest(pretrained, finetuned, axes, spec.origin, spec.layers)
+    return JobCheckpoints(request, tokenizers, trajectory)
+
+
+def find_model(
+    model: Model,
+) -> tuple[CheckpointFiles, CheckpointFiles, tuple[CheckpointFiles, ...]]:
+    """θ0, θ1, and where to look for a tokenizer, in this order; errors as `find_checkpoints`."""
+    pretrained = locate(model.pretrained, "model.pretrained")
+    finetuned = locate(model.finetuned, "model.finetuned")
+    if model.tokenizer is None:
+        return pretrained, finetuned, (finetuned, pretrained)
+    return pretrained, finetuned, (locate_tokenizer(model.tokenizer, "model.tokenizer"),)
+
+
+def _axis(key: str, direction: Direction, finetuned: CheckpointFiles) -> Axis:
+    if direction.random is not None:
+        return Axis(key, seed=direction.random.seed)
+    if direction.pca is not None:
+        along = (locate(one, f"{key}.pca[{place}]") for place, one in enumerate(direction.pca))
+        return Axis(key, pca=tuple(along), component=direction.component)
+    if direction.toward == FINETUNED or direction.toward is None:
+        return Axis(key, toward=finetuned)
+    return Axis(key, toward=locate(direction.toward, f"{key}.toward"))
+
+
+def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
+    """The config of θ1, after all others were found to fit it."""
+    finetuned = checkpoints.plane.finetuned
+    plain = finetuned.config
+    architecture.refuse_other_heads(plain, finetuned.key, finetuned.source)
+    for files in checkpoints.named().values():
+        architecture.refuse_other_positions(files.config, files.key)
+        architecture.refuse_other_architecture(
+            (plain, finetuned.source), (files.config, files.source), files.key
+        )
+    architecture.refuse_long_inputs(plain, spec.data.max_length)
+    return load_config(finetuned)
+
+
+def fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, CheckpointFound]:
+    """What pins each checkpoint, by its name in `Findings.checkpoints`."""
+    named = checkpoints.named()
+    found: dict[CheckpointFiles, CheckpointFound] = {}
+    by_name = {}
+    for done, (name, files) in enumerate(named.items()):
+        tell("reading checkpoints", done, len(named))
+        same = next((f for f in found if f.folder == files.folder), None)
+        found[files] = found[same] if same else files.found()
+        by_name[name] = found[files].model_copy(update={"source": files.source})
+    tell("reading checkpoints", len(named), len(named))
+    return by_name
+
+
+# --- splits and plane ---------------------------------------------------------------------------
+
+
+def tokenized_splits(
+    spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
+) -> dict[str, TokenizedSplit]:
+    """Both splits by name, train and eval.
+
+    Raises:
+        InvalidInput: no tokenizer, or rows or labels that do not do.
+    """
+    tokenizer = load_tokenizer(checkpoints.tokenizer)
+    types = int(config.get("type_vocab_size", 0)) if takes_token_types(skeleton(config)) else 0
+    vocabulary = Vocabulary(tokens=int(config["vocab_size"]), token_types=types)
+    plain = checkpoints.plane.finetuned.config
+    splits = {}
+    for done, name in enumerate(("train", "eval")):
+        tell("tokenizing", done, 2)
+        splits[name] = build_split(
+            f"data.{name}",
+            read_rows(spec.data, name),
+            tokenizer,
+            spec.data.max_length,
+            vocabulary,
+            architecture.label_index(plain),
+            architecture.label_count(plain),
+        )
+    tell("tokenizing", 2, 2)
+    return splits
+
+
+def _inputs(
+    checkpoints: JobCheckpoints,
+    config: Config,
+    splits: dict[str, TokenizedSplit],
+    precision: Format,
+    limits: MemoryLimits | None,
+    tell: ProgressCall,
+) -> tuple[EvaluatorInputs, Plane]:
+    request = checkpoints.plane
+    model = skeleton(config)
+    layout = layout_of(model)
+    states = fixed_states(request.layers, splits)
+    check_memory(limits, layout, len(request.axes), config, splits, states)
+    tell("building the plane", 0, 1)
+    head = read_head(request.finetuned, model)
+    plane = build_plane(request, layout)
+    tell("building the plane", 1, 1)
+    inputs = EvaluatorInputs(
+        config=config,
+        layout=layout,
+        origin=plane.origin,
+        x=plane.x,
+        y=plane.y,
+        head=head,
+        train=splits["train"],
+        eval=splits["eval"],
+        layers=request.layers,
+        precision=precision,
+    )
+    return inputs, plane
+
+
+def check_memory(
+    limits: MemoryLimits | None,
+    layout: Layout,
+    directions: int,
+    config: Config,
+    splits: dict[str, TokenizedSplit],
+    states: int = 0,
+) -> None:
+    """Raise `InvalidInput` where the job needs more than there is; see `counted_memory`."""
+    if limits is not None:
+        limits.check(counted_memory(layout, directions, config, splits, states, limits.gpu))
+
+
+def counted_memory(
+    layout: Layout,
+    directions: int,
+    config: Config,
+    splits: dict[str, TokenizedSplit],
+    states: int = 0,
+    gpu: bool = False,
+) -> MemoryNeed:
+    """What a job needs with its splits counted; `directions`, `states`, `gpu` as `memory_for`."""
+    return memory_for(
+        layout.size,
+        directions,
+        config,
+        max_length=max(int(split.lengths.max()) for split in splits.values()),
+        splits=sum(split.bytes for split in splits.values()),
+        tokens=sum(len(split.tokens) for split in splits.values()),
+        states=states,
+        gpu=gpu,
+    )
+
+
+def fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
+    """How many hidden states enter the lowest layer that moves, where all below it stays."""
+    if group.holds_embeddings:
+        return 0
+    # The pooler takes the state of each example's first token.
+    return sum(len(one) if group.holds_pooler else len(one.tokens) for one in splits.values())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint lies, and what the evaluator says there."""
+
+    name: str  # as `SelfCheck.checkpoint`
+    files: CheckpointFiles
+    at: tuple[float, float]  # (α, β)
+    found: Callable[[], NDArray[np.float64]]  # the (8,) numbers
+
+
+def self_checks(
+    places: Sequence[Place],
+    finetuned: CheckpointFiles,
+    splits: dict[str, TokenizedSplit],
+    precision: Format,
+    device: str,
+    tell: ProgressCall,
+) -> tuple[SelfCheck, ...]:
+    """The checkpoint of each place as the plain model has it, with θ1's head, and as found.
+
+    Both on the job's device: on a GPU's host one thread would take minutes for each.
+    """
+    checks = []
+    for done, place in enumerate(places):
+        tell("self-checks", done, len(places))
+        model = plain_model(place.files, finetuned, device)
+        expected = expected_numbers(model, splits["train"], splits["eval"])
+        del model  # before the evaluator works, and before the next one is loaded
+        checks.append(compare(place.name, place.at, expected, place.found(), precision))
+    tell("self-checks", len(places), len(places))
+    return tuple(checks)

@@ -1,0 +1,154 @@
+"""A fine-tuning as a job: preparing it, and its one point, which is the whole run."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Limits
+from bertscape.values import (
+    SplitFound,
+    TrainingFindings,
+    TrainingOutput,
+)
+from bertscape_workers.admission import MemoryLimits, admit, source_name
+from bertscape_workers.checkpoints import (
+    device_model,
+    set_threads,
+)
+from bertscape_workers.data import TokenizedSplit
+from bertscape_workers.jobs.prepare import Prepared, ProgressCall
+from bertscape_workers.training import (
+    FineTuned,
+    Kept,
+    Logged,
+    Precision,
+    Schedule,
+    Stop,
+    TrainingInputs,
+    check,
+    refuse_existing_trajectory,
+    train,
+    train_alone,
+)
+from bertscape_workers.training.settings import (
+    FineTuning,
+    Start,
+)
+
+
+def settings_of(spec: FinetuneSpec, threads: int | None) -> FineTuning:
+    """The settings that a job asks for, with so many CPU threads."""
+    training = spec.training
+    return FineTuning(
+        pretrained=spec.model.pretrained,
+        data=spec.data,
+        tokenizer=spec.model.tokenizer,
+        start=Start(training.start),
+        labels=training.labels,
+        epochs=training.epochs,
+        max_steps=training.max_steps,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        warmup=training.warmup,
+        weight_decay=training.weight_decay,
+        schedule=Schedule(training.schedule),
+        seed=training.seed,
+        keep=training.keep,
+        precision=Precision(spec.precision),
+        threads=threads,
+    )
+
+
+def prepare_training(
+    spec: FinetuneSpec,
+    *,
+    threads: int = 1,
+    progress: ProgressCall | None = None,
+    limits: MemoryLimits | None = None,
+) -> Prepared[TrainingFindings, TrainingInputs]:
+    """Check all that the run needs, and pin it; nothing is trained.
+
+    Args:
+        spec: with absolute paths.
+        threads: CPU threads of this process, and of the worker that trains.
+        progress: told of the one stage there is.
+        limits: the memory there is; without them nothing is checked.
+
+    Raises:
+        InvalidInput: whatever is wrong with the checkpoint, the data or the sizes.
+    """
+    set_threads(threads)
+    if progress is not None:
+        progress("reading checkpoint and data", 0, 1)
+    inputs = check(settings_of(spec, threads), limits)
+    if progress is not None:
+        progress("reading checkpoint and data", 1, 1)
+    findings = TrainingFindings(
+        checkpoints={"pretrained": inputs.pin},
+        splits={
+            name: _found(spec.data, name, split)
+            for name, split in (("train", inputs.train), ("eval", inputs.eval))
+        },
+        classes=len(inputs.labels),
+        precision="bf16" if inputs.bf16 else "fp32",
+        device=device_model(),
+        threads=threads,
+        torch=torch.__version__,
+        labels=inputs.labels,
+    )
+    return Prepared(findings, inputs)
+
+
+def _found(data: Data, name: str, split: TokenizedSplit) -> SplitFound:
+    return SplitFound(
+        source=source_name(getattr(data, name)),
+        sha256=split.sha256(),
+        examples=len(split),
+        tokens=len(split.tokens),
+    )
+
+
+def train_here(
+    spec: FinetuneSpec,
+    output: Path,
+    progress: ProgressCall | None = None,
+    *,
+    threads: int | None = 1,
+) -> FineTuned:
+    """Prepare and run a job in this process, without a service.
+
+    Args:
+        spec: with absolute paths; bound by no root.
+        output: the folder for its checkpoints, which holds none yet.
+        progress: told of each stage.
+        threads: CPU threads, None as many as torch chooses; more of them change the last bits.
+
+    Raises:
+        InvalidInput: the spec asks for too much, its inputs are wrong, or another run has the
+            folder.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+    """
+    refuse_existing_trajectory(output)
+    count = threads or torch.get_num_threads()
+    prepared = prepare_training(admit(spec, Limits()), threads=count, progress=progress)
+    return train_alone(prepared.inputs, output, progress)
+
+
+def run_training(
+    inputs: TrainingInputs,
+    output: Path,
+    progress: ProgressCall | None = None,
+    logged: Logged | None = None,
+    stop: Stop | None = None,
+    kept: Kept | None = None,
+) -> tuple[NDArray[np.float64], TrainingOutput]:
+    """The one point of the job; arguments and errors are those of `train`.
+
+    Returns:
+        The numbers of the final model, (1, 4) float64 in the order of `FINETUNE_NUMBERS`, and
+        what the run left behind.
+    """
+    run = train(inputs, output, progress, logged, stop, kept)
+    return np.array([[getattr(run.numbers, name) for name in FINETUNE_NUMBERS]]), run.output

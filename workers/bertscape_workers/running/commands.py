@@ -1,0 +1,287 @@
+"""The commands `run` and `finetune`; importing this needs no extra."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bertscape.cli import (
+    refuse_unwritable,
+    warn_of_failed_checks,
+    write_json,
+    write_line,
+)
+from bertscape.http import StageProgress
+from bertscape.results import summarize
+from bertscape.spec import FinetuneSpec, Training, load_spec, parse_spec
+from bertscape.values import (
+    DONE,
+    Command,
+    InvalidInput,
+    ProblemType,
+)
+
+if TYPE_CHECKING:
+    from bertscape.results import Result
+    from bertscape_workers.training import FineTuned
+
+_REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
+
+
+def _count(text: str) -> int:
+    """A whole number, 0 or more, given as an option's value."""
+    if not text.isascii() or not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return int(text)
+
+
+def _keep(text: str) -> str | int:
+    """Each epoch, or each so many steps."""
+    return text if text == "epoch" else _positive(text)
+
+
+def _positive(text: str) -> int:
+    """A whole number above 0, given as an option's value."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
+    return int(text)
+
+
+# --- run ----------------------------------------------------------------------------------------
+
+
+def _add_run_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("spec", type=Path, help="the job spec, a YAML or JSON file")
+    parser.add_argument(
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        help="the HDF5 file to write; of a finetune the folder for the checkpoints",
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=1, help="CPU threads (default 1, as a worker has)"
+    )
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+
+
+def _run(options: Namespace) -> int:
+    spec = load_spec(options.spec)
+    if isinstance(spec, FinetuneSpec):
+        return _train(spec, options, "run")
+    refuse_unwritable(options.output)
+
+    from bertscape_workers.running.local_run import run_job
+
+    with _stages("bertscape run: interrupted; nothing was written") as stages:
+        result = run_job(spec, stages, threads=options.threads)
+    result.save(options.output)
+    _report(result, options.output, as_json=options.json)
+    return DONE
+
+
+def _train(spec: FinetuneSpec, options: Namespace, command: str) -> int:
+    from bertscape_workers.jobs import train_here
+
+    output = options.output.expanduser()
+    with _stages(f"bertscape {command}: interrupted; what is done lies in {output}") as stages:
+        result = train_here(spec, output, stages, threads=options.threads)
+    _report_training(result, as_json=options.json)
+    return DONE
+
+
+@contextmanager
+def _stages(interrupted: str) -> Iterator[StageProgress]:
+    """Bars for the stages of a run; `interrupted` is said where it is."""
+    stages = StageProgress()
+    try:
+        yield stages
+    except KeyboardInterrupt:
+        stages.close()
+        _say(interrupted)
+        raise
+    finally:
+        stages.close()
+
+
+def _report(result: "Result", output: Path, *, as_json: bool) -> None:
+    checks = [check.model_dump(mode="json") for check in result.self_checks]
+    points, failed = int(result.evaluated.sum()), len(result.failed_self_checks)
+    warn_of_failed_checks(checks)
+    if as_json:
+        summary = {"output": str(output), "points": points, "self_checks_failed": failed}
+        write_json({**summary, "self_checks": checks})
+    else:
+        write_line(f"{output}: {points} points, self-checks {summarize(checks)}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+RUN = Command(
+    name="run",
+    help="run a job of any kind in this process, without a service",
+    add_arguments=_add_run_arguments,
+    run=_run,
+    extra="workers",
+    requires=_REQUIRES,
+)
+
+
+# --- finetune -----------------------------------------------------------------------------------
+
+
+def _add_finetune_arguments(parser: ArgumentParser) -> None:
+    _add_model_arguments(parser)
+    _add_data_arguments(parser)
+    _add_training_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="the folder for the checkpoints"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_model_arguments(parser: ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    source = model.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pretrained", type=Path, help="a checkpoint folder")
+    source.add_argument("--hub", help="a checkpoint on the hub, by its id")
+    model.add_argument("--revision", help="of the hub id: a branch, a tag or a commit")
+    model.add_argument("--tokenizer", type=Path, help="a tokenizer's folder; default: beside it")
+    model.add_argument(
+        "--start",
+        choices=("pretrained", "scratch"),
+        default="pretrained",
+        help="scratch: random weights of the same architecture",
+    )
+    model.add_argument(
+        "--labels", nargs="+", metavar="NAME", help="class names in the head's order"
+    )
+
+
+def _add_data_arguments(parser: ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("--train", required=True, help="the training split: a file, or its name")
+    data.add_argument("--eval", required=True, help="the evaluation split: a file, or its name")
+    data.add_argument("--dataset", help="a datasets id; --train and --eval then name its splits")
+    data.add_argument("--config", help="of the datasets id")
+    data.add_argument("--dataset-revision", help="of the datasets id")
+    data.add_argument("--text", nargs="+", required=True, metavar="COLUMN", help="one or two")
+    data.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
+    data.add_argument("--max-length", type=_positive, default=128, help="in tokens (default 128)")
+    data.add_argument("--train-examples", type=_positive, help="train on a random sample")
+    data.add_argument("--eval-examples", type=_positive, help="evaluate on a random sample")
+    data.add_argument("--sample-seed", type=int, default=0, help="of the samples (default 0)")
+
+
+def _add_training_arguments(parser: ArgumentParser) -> None:
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--epochs", type=_count, default=3, help="default 3; 0 stores checkpoint-0 alone"
+    )
+    training.add_argument("--max-steps", type=_positive, help="optimizer steps; overrides --epochs")
+    training.add_argument("--batch-size", type=_positive, default=32, help="default 32")
+    training.add_argument("--learning-rate", type=float, default=2e-5, help="peak (default 2e-5)")
+    training.add_argument("--warmup", type=float, default=0.1, help="share of steps (default 0.1)")
+    training.add_argument("--weight-decay", type=float, default=0.01, help="default 0.01")
+    training.add_argument(
+        "--schedule", choices=("linear", "cosine", "constant"), default="linear", help="after it"
+    )
+    training.add_argument("--seed", type=int, default=0, help="default 0")
+    training.add_argument(
+        "--keep", type=_keep, default="epoch", help="a checkpoint each epoch, or each N steps"
+    )
+    training.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU"
+    )
+    training.add_argument("--threads", type=_positive, help="CPU threads")
+
+
+def _finetune(options: Namespace) -> int:
+    spec = _finetune_spec(options)  # before torch is imported: a wrong option is told at once
+    return _train(spec, options, "finetune")
+
+
+def _finetune_spec(options: Namespace) -> FinetuneSpec:
+    """The job that the options describe, with a spec's own checks and messages."""
+    settings = {name: getattr(options, name) for name in Training.model_fields}
+    tokenizer = None if options.tokenizer is None else _path(options.tokenizer)
+    model = {"pretrained": _pretrained(options), "tokenizer": tokenizer}
+    value = {
+        "kind": "finetune",
+        "model": {key: one for key, one in model.items() if one is not None},
+        "data": _data(options),
+        "training": {key: one for key, one in settings.items() if one is not None},
+        "precision": options.precision,
+    }
+    spec = parse_spec(value)
+    assert isinstance(spec, FinetuneSpec)  # noqa: S101  of that kind
+    return spec
+
+
+def _report_training(result: "FineTuned", *, as_json: bool) -> None:
+    if as_json:
+        summary = {
+            "output": str(result.folder),
+            "checkpoints": [str(path) for path in result.checkpoints],
+            "labels": list(result.labels),
+            "eval_accuracy": result.eval_accuracy,
+            "eval_loss": result.eval_loss,
+        }
+        write_json(summary)
+    else:
+        count = len(result.checkpoints)
+        write_line(
+            f"{result.folder}: {count} {'checkpoint' if count == 1 else 'checkpoints'}, "
+            f"dev accuracy {result.eval_accuracy:.4f}"
+        )
+
+
+def _pretrained(options: Namespace) -> str | dict[str, str]:
+    named = {"hub": options.hub, "revision": options.revision}
+    if options.hub is not None:
+        return {key: one for key, one in named.items() if one is not None}
+    if options.revision is not None:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "--revision", options.revision, "it beside --hub only"
+        )
+    return _path(options.pretrained)
+
+
+def _path(path: Path) -> str:
+    return str(path.expanduser().absolute())
+
+
+def _data(options: Namespace) -> dict[str, Any]:
+    return {
+        "train": _split(options, options.train, options.train_examples),
+        "eval": _split(options, options.eval, options.eval_examples),
+        "text": options.text,
+        "label": options.label,
+        "max_length": options.max_length,
+    }
+
+
+def _split(options: Namespace, where: str, examples: int | None) -> dict[str, Any]:
+    sample = {} if examples is None else {"examples": examples, "seed": options.sample_seed}
+    if options.dataset is None:
+        return {"path": _path(Path(where)), **sample}
+    source = {
+        "dataset": options.dataset,
+        "config": options.config,
+        "split": where,
+        "revision": options.dataset_revision,
+    }
+    return {**{key: item for key, item in source.items() if item is not None}, **sample}
+
+
+FINETUNE = Command(
+    name="finetune",
+    help="fine-tune a classifier into a folder that is itself a trajectory",
+    add_arguments=_add_finetune_arguments,
+    run=_finetune,
+    extra="workers",
+    requires=_REQUIRES,
+)

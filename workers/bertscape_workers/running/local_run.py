@@ -1,0 +1,60 @@
+"""`run`: a job in this process, without a service and without Ray."""
+
+import sys
+from importlib.metadata import version
+
+import numpy as np
+
+from bertscape.results import (
+    Result,
+    Run,
+    assemble_result,
+)
+from bertscape.spec import JobSpec, Limits
+from bertscape_workers.admission import admit
+from bertscape_workers.jobs import (
+    ProgressCall,
+    evaluator_of,
+    prepare_job,
+)
+
+_VERSIONED = ("bertscape", "torch", "transformers", "numpy")
+EVALUATING = "evaluating"  # the stage of the job's points
+
+
+def run_job(
+    spec: JobSpec,
+    progress: ProgressCall | None = None,
+    *,
+    threads: int = 1,
+    device: str | None = None,
+) -> Result:
+    """Prepare a job and do every point of it, in their order; of a grid, coarse to fine.
+
+    Args:
+        spec: with absolute paths; bound by no root.
+        progress: told of each stage: its name, how much is done, of how much.
+        threads: CPU threads; more of them change the last bits.
+        device: as torch names it; default: the GPU where there is one.
+
+    Raises:
+        InvalidInput: the spec asks for too much, or its inputs are wrong.
+    """
+    spec = admit(spec, Limits())
+    prepared = prepare_job(spec, device=device, threads=threads, progress=progress)
+    evaluator = evaluator_of(prepared.inputs, device)
+    count, numbers = spec.point_count, []
+    (tile,) = spec.tiles(count)
+    for done, (first, second) in enumerate(spec.coordinates(tile.points)):
+        if progress is not None:
+            progress(EVALUATING, done, count)
+        numbers.append(evaluator.evaluate(float(first), float(second)))
+    if progress is not None:
+        progress(EVALUATING, count, count)
+    run = Run(workers=1, threads=threads, versions=_versions())
+    return assemble_result(spec, prepared.findings, count, [(tile.index, np.stack(numbers))], run)
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in _VERSIONED}
+    return {"python": sys.version.split()[0], **found}

@@ -1,0 +1,436 @@
+"""Fine-tuning with the Hugging Face `Trainer`, into a folder that is itself a trajectory.
+
+`checkpoint-0` holds θ0 as the run began: the pre-trained backbone, completed where it lacked its
+pooler, or a random one. Then follows one `checkpoint-<step>` for each epoch, or for every so many
+steps. Each is a complete sequence-classification checkpoint in safetensors, with its tokenizer
+beside it. Runs that are to share θ0 start from one `checkpoint-0`: its backbone is taken over bit
+for bit, the head is always drawn anew from the seed.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+)
+from transformers.trainer_utils import align_special_tokens
+
+from bertscape.spec import Checkpoint, Hub
+from bertscape.values import (
+    CheckpointFound,
+    InvalidInput,
+    KeptCheckpoint,
+    LogEntry,
+    ProblemType,
+    TrainingOutput,
+)
+from bertscape_workers.admission import (
+    MemoryLimits,
+    MemoryNeed,
+    memory_for_training,
+    read_rows,
+)
+from bertscape_workers.checkpoints import (
+    CheckpointFiles,
+    Progress,
+    locate,
+    locate_tokenizer,
+    quiet_arguments,
+    quiet_transformers,
+    silence,
+    torch_threads,
+)
+from bertscape_workers.data import (
+    TokenizedSplit,
+    build_split,
+    load_tokenizer,
+)
+from bertscape_workers.training.kept_checkpoints import (
+    clear_abandoned,
+    drop_state,
+    held,
+    read_state,
+    resume_point,
+    step_of,
+    trajectory,
+    writing,
+)
+from bertscape_workers.training.settings import FineTuning, Precision, Schedule, Start
+from bertscape_workers.training.starting_model import (
+    empty_model,
+    examples_of,
+    label_names,
+    starting_model,
+    vocabulary_of,
+)
+from bertscape_workers.training.trainer import (
+    FineTuningTrainer,
+    Kept,
+    Log,
+    Logged,
+    Stop,
+    log_entries,
+    logging_steps,
+    watch,
+)
+
+__all__ = [
+    "FineTuned",
+    "FineTuning",
+    "Precision",
+    "Schedule",
+    "Start",
+    "TrainingInputs",
+    "check",
+    "finetune",
+    "refuse_existing_trajectory",
+    "train",
+    "train_alone",
+    "trajectory",
+]
+
+MOST_CHECKPOINTS = 900
+"""Of one run; each is a copy of the model, and has an entry in the log."""
+
+STAGE = "fine-tuning"
+
+
+_TRAINER_SCHEDULE = {
+    Schedule.LINEAR: "linear",
+    Schedule.COSINE: "cosine",
+    Schedule.CONSTANT: "constant_with_warmup",  # the Trainer's "constant" knows no warm-up
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """Everything that a run needs, found and checked."""
+
+    settings: FineTuning
+    files: CheckpointFiles
+    tokenizer: CheckpointFiles
+    pin: CheckpointFound  # of what the run starts from
+    labels: tuple[str, ...]  # class names in the head's order
+    train: TokenizedSplit
+    eval: TokenizedSplit
+    parameters: int  # of the model
+    bf16: bool  # what `auto` came to
+
+    @property
+    def steps(self) -> int:
+        """The optimizer steps of the run."""
+        return self.settings.steps(len(self.train))
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """What the run takes at the least."""
+        return _memory_for(self.parameters, (self.train, self.eval))
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    """What a run left behind."""
+
+    output: TrainingOutput
+
+    @property
+    def folder(self) -> Path:
+        """Of the trajectory."""
+        return Path(self.output.folder)
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """The trajectory: `checkpoint-0` first, the final one last."""
+        return tuple(Path(one.path) for one in self.output.checkpoints)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the head's order."""
+        return self.output.labels
+
+    @property
+    def initial(self) -> Path:
+        """θ0, complete: the folder that another run starts from to share it."""
+        return self.checkpoints[0]
+
+    @property
+    def final(self) -> Path:
+        """The fine-tuned model."""
+        return self.checkpoints[-1]
+
+    @property
+    def numbers(self) -> LogEntry:
+        """The entry of the log that has the numbers of the final model."""
+        final = self.output.final
+        assert final is not None  # noqa: S101  each kept checkpoint is measured
+        return final
+
+    @property
+    def eval_accuracy(self) -> float:
+        """Of the final model on the evaluation split, in [0, 1]."""
+        accuracy = self.output.accuracy
+        return math.nan if accuracy is None else accuracy
+
+    @property
+    def eval_loss(self) -> float:
+        """The final model's mean cross-entropy on the evaluation split, in nats."""
+        loss = self.numbers.eval_loss
+        return math.nan if loss is None else loss
+
+
+def finetune(settings: FineTuning, output: Path, progress: Progress | None = None) -> FineTuned:
+    """Fine-tune a classifier; equal settings on an equal machine give equal checkpoints.
+
+    Args:
+        settings: the run.
+        output: the folder for the trajectory; it may exist, but hold no checkpoint yet.
+        progress: told of each optimizer step.
+
+    Raises:
+        InvalidInput: a checkpoint, a data file or a label that does not do; or another run has
+            the folder.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+    """
+    refuse_existing_trajectory(output)
+    return train_alone(check(settings), output, progress)
+
+
+def check(settings: FineTuning, limits: MemoryLimits | None = None) -> TrainingInputs:
+    """Find everything that a run needs, and look at all of it before the run begins.
+
+    Args:
+        settings: the run.
+        limits: the memory there is, which is looked at before a model is loaded; without them
+            nothing is checked.
+
+    Raises:
+        InvalidInput: as `finetune`.
+    """
+    bf16 = _takes_bf16(settings.precision)
+    with quiet_transformers(), torch_threads(settings.threads):
+        find = locate_tokenizer if settings.start == Start.SCRATCH else locate
+        files = find(settings.pretrained, "model.pretrained")
+        named = settings.tokenizer
+        tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
+        rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
+        labels = settings.labels or label_names(rows["train"])
+        model = empty_model(files, labels, settings.data.max_length)
+        vocabulary = vocabulary_of(model)
+        loaded = load_tokenizer([tokenizer])
+        splits = {
+            name: build_split(
+                f"data.{name}",
+                rows[name],
+                loaded,
+                settings.data.max_length,
+                vocabulary,
+                {label: index for index, label in enumerate(labels)},
+                len(labels),
+            )
+            for name in rows
+        }
+    _refuse_many_checkpoints(settings, len(splits["train"]))
+    size = model.num_parameters()
+    if limits is not None:
+        limits.check(_memory_for(size, splits.values()))
+    if settings.start == Start.PRETRAINED:
+        with quiet_transformers():
+            _model(settings, files, labels)  # a tensor that it lacks is missed here, not later
+    pin = files.found(weights=settings.start == Start.PRETRAINED)
+    return TrainingInputs(
+        settings, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
+    )
+
+
+def _memory_for(parameters: int, splits: Iterable[TokenizedSplit]) -> MemoryNeed:
+    return memory_for_training(parameters, sum(split.bytes for split in splits))
+
+
+def train_alone(
+    inputs: TrainingInputs, output: Path, progress: Progress | None = None
+) -> FineTuned:
+    """Run a training that begins here and now, in a folder that no other run may have.
+
+    Raises:
+        InvalidInput: another run has the folder, or had it; else as `train`.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+    """
+    with held(output):
+        refuse_existing_trajectory(output)
+        return train(inputs, output, progress)
+
+
+def train(
+    inputs: TrainingInputs,
+    output: Path,
+    progress: Progress | None = None,
+    logged: Logged | None = None,
+    stop: Stop | None = None,
+    kept: Kept | None = None,
+) -> FineTuned:
+    """Run the training, or what is missing of it where the folder holds an earlier attempt.
+
+    Args:
+        inputs: what `check` found.
+        output: the folder for the trajectory; what an earlier attempt at the same run left there
+            is gone on from, and ends as it would have ended undisturbed.
+        progress: told of each optimizer step.
+        logged: told of each entry of the log.
+        stop: asked after each step; True ends the run.
+        kept: told once each checkpoint after that of step 0 is whole.
+
+    Raises:
+        InvalidInput: the checkpoint is no longer the one that was checked.
+        CheckpointNotWritten: the disk refuses a checkpoint.
+        Stopped: `stop` said so.
+    """
+    clear_abandoned(output)
+    earlier = resume_point(output)
+    if earlier is not None and read_state(earlier).global_step >= inputs.steps:
+        log: Log = read_state(earlier).log_history
+    else:
+        with quiet_transformers(), torch_threads(inputs.settings.threads):
+            callback = watch(stop, logged, kept)
+            trainer = _trainer(inputs, output, callback, begun=earlier is None)
+            silence(trainer, STAGE, progress)
+            if inputs.steps:
+                trainer.train(resume_from_checkpoint=None if earlier is None else str(earlier))
+            else:
+                trainer.evaluate()
+            log = trainer.state.log_history
+    drop_state(output)
+    whole = tuple(KeptCheckpoint(step_of(path), str(path)) for path in trajectory(output))
+    return FineTuned(TrainingOutput(str(output), whole, inputs.labels, log_entries(log)))
+
+
+def refuse_existing_trajectory(output: Path) -> None:
+    """Raise `InvalidInput` where the folder holds a checkpoint: two runs never mix."""
+    if found := trajectory(output):
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            "output",
+            str(output),
+            "a folder without checkpoints, so that two runs never mix",
+            f"holds {found[0].name}",
+        )
+
+
+def _refuse_many_checkpoints(settings: FineTuning, examples: int) -> None:
+    count = settings.checkpoints(examples)
+    if count > MOST_CHECKPOINTS:
+        raise InvalidInput.of(
+            ProblemType.LIMIT_EXCEEDED,
+            "training.keep",
+            settings.keep,
+            f"at most {MOST_CHECKPOINTS} checkpoints of a run",
+            f"of {settings.steps(examples)} steps keeps {count}",
+        )
+
+
+def _takes_bf16(precision: Precision) -> bool:
+    there = _has_bf16()
+    if precision == Precision.BF16 and not there:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "precision", "bf16", "a GPU that has bf16, or fp32"
+        )
+    return there and precision != Precision.FP32
+
+
+def _has_bf16() -> bool:
+    # Without emulation, which old GPUs have and which is slower than float32.
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _model(
+    settings: FineTuning, files: CheckpointFiles, labels: tuple[str, ...]
+) -> PreTrainedModel:
+    return starting_model(
+        files,
+        labels,
+        settings.seed,
+        settings.data.max_length,
+        scratch=settings.start == Start.SCRATCH,
+    )
+
+
+def _trainer(
+    inputs: TrainingInputs, output: Path, callback: TrainerCallback, *, begun: bool
+) -> FineTuningTrainer:
+    """A Trainer at step 0 of the run, which is stored where the run begins."""
+    settings = inputs.settings
+    files = _here(settings.pretrained, inputs.files)
+    _refuse_another(inputs, files)
+    model = _model(settings, files, inputs.labels)
+    tokenizer = load_tokenizer([_here(settings.tokenizer or settings.pretrained, inputs.tokenizer)])
+    # As the Trainer will: the configs of one run are equal.
+    align_special_tokens(model, tokenizer)  # type: ignore[no-untyped-call]
+    if begun and not trajectory(output):
+        _store(model, tokenizer, output)
+    return FineTuningTrainer(
+        model=model,
+        args=quiet_arguments(output, **_arguments(inputs, begun=begun)),
+        train_dataset=examples_of(inputs.train),
+        eval_dataset=examples_of(inputs.eval),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[callback],
+    )
+
+
+def _here(checkpoint: Checkpoint, found: CheckpointFiles) -> CheckpointFiles:
+    """The same files on this node: a hub id may have been downloaded to the cache of another."""
+    if not isinstance(checkpoint, Hub):
+        return found
+    return locate_tokenizer(Hub(hub=checkpoint.hub, revision=found.commit), found.key)
+
+
+def _refuse_another(inputs: TrainingInputs, files: CheckpointFiles) -> None:
+    found = files.found(weights=inputs.settings.start == Start.PRETRAINED)
+    if found != inputs.pin:
+        raise InvalidInput.of(
+            ProblemType.INPUT_CHANGED,
+            files.key,
+            files.source,
+            "the checkpoint as it was when the run was prepared",
+            "has changed since",
+        )
+
+
+def _store(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Path) -> None:
+    with writing(output) as place:
+        model.save_pretrained(place / "checkpoint-0")
+        tokenizer.save_pretrained(place / "checkpoint-0")
+
+
+def _arguments(inputs: TrainingInputs, *, begun: bool) -> dict[str, object]:
+    """The run in the Trainer's own words."""
+    settings = inputs.settings
+    every = {} if settings.keep == "epoch" else {"save_steps": settings.keep}
+    every |= {} if settings.keep == "epoch" else {"eval_steps": settings.keep}
+    strategy = "epoch" if settings.keep == "epoch" else "steps"
+    return {
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": 64,
+        "learning_rate": settings.learning_rate,
+        "warmup_steps": settings.warmup,  # below 1 the Trainer reads a share of all steps
+        "weight_decay": settings.weight_decay,
+        "lr_scheduler_type": _TRAINER_SCHEDULE[Schedule(settings.schedule)],
+        "seed": settings.seed,
+        "bf16": inputs.bf16 and inputs.steps > 0,
+        "save_strategy": strategy,
+        "eval_strategy": strategy,  # before each checkpoint, whose state then has the log
+        "eval_on_start": begun,
+        **every,
+        "save_only_model": False,
+        "logging_strategy": "steps",
+        "logging_steps": logging_steps(inputs.steps),
+        "logging_nan_inf_filter": False,  # a loss that is NaN is logged as NaN
+    }

@@ -1,0 +1,241 @@
+"""The model that a fine-tuning starts from, and the examples that it sees.
+
+θ0 is the checkpoint's backbone, completed from the seed where it lacks its pooler, or a random one
+of its architecture. The head is always drawn anew from the seed: those of other checkpoints are
+never used.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    set_seed,
+)
+
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.admission import (
+    Row,
+    refuse_long_inputs,
+    refuse_other_positions,
+)
+from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.data import (
+    TokenizedSplit,
+    Vocabulary,
+)
+from bertscape_workers.evaluation import takes_token_types
+
+MOST_CLASSES = 1000
+"""Of the labels in the data; more of them are hardly classes, but a column of another kind."""
+
+
+def starting_model(
+    files: CheckpointFiles, labels: Sequence[str], seed: int, max_length: int, *, scratch: bool
+) -> PreTrainedModel:
+    """θ0 with a new head, both in float32; all that is random comes from the seed.
+
+    Args:
+        files: the checkpoint; from scratch it need hold no weights.
+        labels: class names in the head's order.
+        seed: of the head, of a pooler that is not there, of a random backbone.
+        max_length: tokens of the longest example, which the model must have positions for.
+        scratch: whether the backbone is drawn, too.
+
+    Raises:
+        InvalidInput: no model that can classify sequences, or one without all of its backbone.
+    """
+    config = _checked_config(files, labels, max_length)
+    set_seed(seed)
+    fresh = _from_config(files, config)
+    if scratch:
+        return fresh
+    head = _head(fresh)
+    del fresh  # one model at a time
+    model = _load(files, config, seed)
+    model.load_state_dict(head, strict=False)
+    return model
+
+
+def empty_model(files: CheckpointFiles, labels: Sequence[str], max_length: int) -> PreTrainedModel:
+    """The same model without any memory for its parameters; arguments as of `starting_model`.
+
+    Raises:
+        InvalidInput: no model that can classify sequences.
+    """
+    with torch.device("meta"):
+        return _from_config(files, _checked_config(files, labels, max_length))
+
+
+def _from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrainedModel:
+    with _checkpoint_errors(files):
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+    return model
+
+
+def _checked_config(
+    files: CheckpointFiles, labels: Sequence[str], max_length: int
+) -> PreTrainedConfig:
+    refuse_other_positions(files.config, files.key)
+    config = _config(files, labels)
+    refuse_long_inputs(config.to_dict(), max_length)
+    return config
+
+
+def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
+    config: PreTrainedConfig
+    with _checkpoint_errors(files):
+        config = AutoConfig.from_pretrained(
+            files.folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={name: index for index, name in enumerate(labels)},
+            problem_type="single_label_classification",
+        )
+    return config
+
+
+def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
+    model: PreTrainedModel
+    set_seed(seed)
+    with _checkpoint_errors(files):
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            files.folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # heads of another label count; the backbone: see below
+            output_loading_info=True,
+        )
+    absent = set(found["missing_keys"]) | {name for name, *_ in found["mismatched_keys"]}
+    wrong = sorted(name for name in absent if _is_backbone(model, name) and "pooler" not in name)
+    if wrong:
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            "safetensors with every tensor of its backbone but the pooler",
+            f"lacks {', '.join(wrong[:3])}",
+        )
+    return model
+
+
+def _head(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What is drawn anew: the heads of other checkpoints are never used."""
+    return {
+        name: value for name, value in model.state_dict().items() if not _is_backbone(model, name)
+    }
+
+
+def _is_backbone(model: PreTrainedModel, name: str) -> bool:
+    return name.startswith(f"{model.base_model_prefix}.")
+
+
+@contextmanager
+def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
+    """Name the checkpoint where transformers cannot read it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            files.key,
+            files.source,
+            "config.json and safetensors of a model that transformers can classify sequences with",
+            f"({' '.join(str(error).split())[:200]})",
+        ) from error
+
+
+# --- the examples -------------------------------------------------------------------------------
+
+
+def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1.
+
+    Raises:
+        InvalidInput: there is one alone, or more than `MOST_CLASSES`; or the numbers have a gap, or
+            are those of a regression.
+    """
+    found = {str(row.label).strip() for row in rows}
+    if fractions := sorted(filter(_is_fraction, found)):
+        raise _wrong_labels(
+            fractions, f"names or whole numbers of classes, not a regression's values ({_NAMED})"
+        )
+    if len(found) > MOST_CLASSES:
+        raise _wrong_labels(
+            len(found), f"at most {MOST_CLASSES} ({_NAMED})", "different labels stand there"
+        )
+    if not all(label.isascii() and label.isdecimal() for label in found):
+        names = tuple(sorted(found))
+        if len(names) < 2:
+            raise _wrong_labels(names, "two or more different labels")
+        return names
+    numbers = sorted({int(label) for label in found})
+    if numbers != list(range(len(numbers))) or len(numbers) < 2:
+        raise _wrong_labels(
+            numbers,
+            f"whole numbers from 0 without a gap, two or more ({_NAMED})",
+        )
+    return tuple(str(number) for number in numbers)
+
+
+_NAMED = "or the names of all classes, in order, as training.labels"
+
+
+def _is_fraction(label: str) -> bool:
+    try:
+        number = float(label)
+    except ValueError:
+        return False
+    return math.isfinite(number) and not number.is_integer()
+
+
+def _wrong_labels(value: object, expected: str, found: str = "") -> InvalidInput:
+    return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", value, expected, found)
+
+
+def vocabulary_of(model: PreTrainedModel) -> Vocabulary:
+    """The bounds of the model's ids."""
+    types = getattr(model.config, "type_vocab_size", 0) if takes_token_types(model) else 0
+    return Vocabulary(tokens=model.config.vocab_size, token_types=types)
+
+
+def examples_of(split: TokenizedSplit) -> Dataset[dict[str, Any]]:
+    """Unpadded examples, with `labels` in [0, K), in the order of the file."""
+    return _SplitExamples(split)
+
+
+class _SplitExamples(Dataset[dict[str, Any]]):
+    """Makes each when it is asked for: all of a split as lists would take ten times its memory."""
+
+    def __init__(self, split: TokenizedSplit) -> None:
+        self._columns = {"input_ids": split.tokens, "token_type_ids": split.token_types}
+        self._starts, self._lengths, self._labels = split.starts, split.lengths, split.labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        start, length = int(self._starts[index]), int(self._lengths[index])
+        return {
+            name: column[start : start + length].tolist()
+            for name, column in self._columns.items()
+            if column is not None
+        } | {"labels": int(self._labels[index])}

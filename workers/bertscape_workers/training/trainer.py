@@ -1,0 +1,145 @@
+"""The Hugging Face `Trainer` as a fine-tuning uses it: whole checkpoints, dev numbers, a log."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import Trainer, TrainerCallback
+
+from bertscape.spec import FINETUNE_NUMBERS
+from bertscape.values import LogEntry
+from bertscape_workers.data import (
+    error_rate,
+    mean_loss,
+)
+from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
+
+LOGGED = 50
+"""Times that the training loss is logged in a run, beside once for each checkpoint."""
+
+Log = Sequence[Mapping[str, Any]]  # as the Trainer keeps it
+Logged = Callable[[LogEntry], None]
+Stop = Callable[[], bool]
+Kept = Callable[[], None]
+
+
+class Stopped(Exception):
+    """The run was told to stop; its whole checkpoints stay."""
+
+
+class FineTuningTrainer(Trainer):
+    """Keeps whole checkpoints, and measures the evaluation split as surfaces do."""
+
+    _place: Path | None = None  # where a checkpoint is being written
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Log `FINETUNE_NUMBERS` of the evaluation split; in float32, whatever training uses."""
+        with _plain_forward(self.model):
+            found = self.evaluation_loop(self.get_eval_dataloader(), "evaluation", False)
+        numbers = measure(np.asarray(found.predictions), np.asarray(found.label_ids))
+        metrics = dict(zip(FINETUNE_NUMBERS, numbers, strict=True))
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        output = Path(str(self.args.output_dir))
+        with writing(output) as self._place:
+            super()._save_checkpoint(model, trial)
+        self._place = None
+        drop_state_before(output / f"checkpoint-{self.state.global_step}")
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._place or super()._get_output_dir(trial))
+
+
+@contextmanager
+def _plain_forward(model: Any) -> Iterator[None]:
+    """Without the autocast that accelerate puts around `forward`, as an instance's attribute."""
+    wrapped = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
+
+
+def measure(logits: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, float, float, float]:
+    """`FINETUNE_NUMBERS` from logits, (n, K), and labels, (n,) in [0, K).
+
+    Losses are in nats, from logits as float64. A prediction from logits with a NaN counts as wrong.
+    """
+    wide, classes = torch.from_numpy(logits).double(), torch.from_numpy(labels)
+    losses = -torch.log_softmax(wide, dim=-1).gather(1, classes[:, None])[:, 0]
+    right = (wide.argmax(dim=-1) == classes) & ~wide.isnan().any(dim=-1)
+    (loss, loss_error), (rate, rate_error) = mean_loss(losses.numpy()), error_rate(~right.numpy())
+    return loss, rate, loss_error, rate_error
+
+
+def watch(stop: Stop | None, logged: Logged | None, kept: Kept | None) -> TrainerCallback:
+    """A callback that ends the run once `stop` says so, and hands on what is logged and kept."""
+    return _Watch(stop, logged, kept)
+
+
+class _Watch(TrainerCallback):
+    """Stops the run when it is told to, and hands on what is logged, and that one is kept."""
+
+    def __init__(self, stop: Stop | None, logged: Logged | None, kept: Kept | None) -> None:
+        self._stop = stop
+        self._logged = logged
+        self._kept = kept
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self._look()
+        _log_with_each_checkpoint(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        _log_with_each_checkpoint(control)
+
+    def on_prediction_step(self, *_: Any, **__: Any) -> None:
+        self._look()
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if self._logged is not None and (entries := log_entries(state.log_history[-4:])):
+            self._logged(entries[-1])
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        if self._kept is not None:
+            self._kept()
+
+    def _look(self) -> None:
+        # An exception, for the Trainer would end its epoch first, and keep a checkpoint there.
+        if self._stop is not None and self._stop():
+            raise Stopped
+
+
+def _log_with_each_checkpoint(control: Any) -> None:
+    """A run that goes on from there then logs the same means as one that never stopped."""
+    if control.should_save:
+        control.should_log = True
+
+
+def logging_steps(steps: int) -> int:
+    """How many steps one logged training loss is the mean of."""
+    return max(1, math.ceil(steps / LOGGED))
+
+
+def log_entries(log: Log) -> tuple[LogEntry, ...]:
+    """The Trainer's log with one entry a step."""
+    by_step: dict[int, dict[str, Any]] = {}
+    for line in log:
+        numbers = {name: line[name] for name in _NUMBERS if name in line}
+        if numbers:
+            step = by_step.setdefault(int(line["step"]), {"epoch": 0.0})
+            step.update(numbers, epoch=float(line.get("epoch") or 0.0))
+    return tuple(LogEntry(step=step, **numbers) for step, numbers in sorted(by_step.items()))
+
+
+_NUMBERS = ("loss", "learning_rate", *FINETUNE_NUMBERS)
