@@ -49,7 +49,7 @@ def test_a_rollback_is_the_same_however_it_is_computed(
         service = serve(name, workers=workers)
         job = service.client().submit(spec).wait(progress=False, timeout=200)
         assert (job.status.kind, job.status.points_total) == ("rollback", 6)
-        assert job.status.raw["tiles_total"] == 6  # of one group each, whatever a grid's hold
+        assert job.status.tiles_total == 6  # of one group each, whatever a grid's hold
         assert [check["passed"] for check in job.status.self_checks] == [True, True]
         job.fetch(tmp_path / f"{name}.h5")
         result = job.result()

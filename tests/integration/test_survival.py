@@ -110,7 +110,7 @@ def test_a_kill_loses_nothing(
     service = serve()
     job = service.client().submit(small_inputs.spec(SIDE))
     kill = victim(service)  # while the job is being prepared
-    wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 8, "the first tiles")
+    wait_for(lambda: job.refresh().status.tiles_done >= 8, "the first tiles")
     killed = time.time()
     kill()
 
@@ -149,7 +149,7 @@ def test_workers_and_tiles_leave_no_trace(
 def test_ctrl_c_leaves_no_process(serve: Serve, small_inputs: SmallInputs) -> None:
     service = serve()
     job = service.client().submit(small_inputs.spec(ENDLESS))
-    wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 1, "the first tile")
+    wait_for(lambda: job.refresh().status.tiles_done >= 1, "the first tile")
     session = service.dispatcher().pid
     assert service.stop() == 0
     assert in_session(session) == []
@@ -165,7 +165,7 @@ def test_an_input_changed_between_two_lives_fails_the_job_by_name(
     service = LiveService(tmp_path / "state", folder).start()
     try:
         job = service.client().submit(inputs.spec(ENDLESS))
-        wait_for(lambda: job.refresh().status.raw["tiles_done"] >= 4, "the first tiles")
+        wait_for(lambda: job.refresh().status.tiles_done >= 4, "the first tiles")
         service.kill()
         file = {
             "checkpoint": folder / "second" / "checkpoint-8" / "model.safetensors",
@@ -179,8 +179,8 @@ def test_an_input_changed_between_two_lives_fails_the_job_by_name(
         file.write_bytes(content)
         service.start()
         job = service.client().job(job.id)
-        wait_for(lambda: job.refresh().status.raw["state"] == "failed", "the failure")
-        error = job.refresh().status.raw["error"]
+        wait_for(lambda: job.refresh().state == "failed", "the failure")
+        error = job.refresh().status.to_json()["error"]
         assert error["type"].endswith("input-changed")
         assert str(file if changed == "data" else file.parent) in error["detail"]
         assert not job.surface().complete  # what was done stays downloadable

@@ -107,7 +107,7 @@ def _submit(options: Namespace) -> int:
 
 def _show_submitted(job: Job, *, as_json: bool) -> None:
     if as_json:
-        write_json(job.status.raw)
+        write_json(job.status.to_json())
     else:
         write_line(job.id)
         write_hint(f"bertscape watch {job.id}")
@@ -122,7 +122,7 @@ def _follow(job: Job) -> None:
 def _report_end(job: Job, *, as_json: bool) -> int:
     """Say how a job ended, and return the exit status that goes with it."""
     if as_json:
-        write_json(job.status.raw)
+        write_json(job.status.to_json())
     else:
         write_line(f"{job.id} {job.state}{output_text(job.status, ': ')}")
     warn_of_failed_checks(job.status.self_checks)
@@ -149,7 +149,7 @@ def _jobs(options: Namespace) -> int:
     with _client(options) as client:
         if options.json:
             for job in client.jobs():
-                write_json(job.status.raw)
+                write_json(job.status.to_json())
         else:
             write_line(jobs_table([job.status for job in client.jobs()]))
     return DONE
@@ -159,7 +159,7 @@ def _show(options: Namespace) -> int:
     with _client(options) as client:
         status = client.job(options.id).status
     if options.json:
-        write_json(status.raw)
+        write_json(status.to_json())
     else:
         write_line(job_text(status))
     warn_of_failed_checks(status.self_checks)
@@ -173,7 +173,7 @@ def _watch(options: Namespace) -> int:
             _follow(job)
             return _report_end(job, as_json=False)
         for status in job.events():
-            write_json(status.raw)
+            write_json(status.to_json())
         warn_of_failed_checks(job.status.self_checks)
         return DONE if job.state == COMPLETED else JOB_FAILED
 
@@ -222,7 +222,7 @@ def _cancel(options: Namespace) -> int:
     with _client(options) as client:
         job = client.job(options.id).cancel()
     if options.json:
-        write_json(job.status.raw)
+        write_json(job.status.to_json())
     else:
         write_line(f"{job.id} {job.state}")
     return DONE

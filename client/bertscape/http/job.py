@@ -78,8 +78,7 @@ class Job:
     @property
     def spec(self) -> Mapping[str, Any]:
         """Its spec, as plain values."""
-        spec: Mapping[str, Any] = self.status.raw.get("spec") or {}
-        return spec
+        return self.status.spec
 
     def refresh(self) -> "Job":
         """Look again, and return this same job."""

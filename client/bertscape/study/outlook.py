@@ -85,7 +85,7 @@ class Outlook:
 
 def _share(status: JobStatus) -> float:
     """Of a job that is done, in [0, 1]; a training is one point, and says its steps instead."""
-    progress = status.raw.get("progress") or {}
-    if status.points_total == 1 and status.state == "running" and progress.get("total"):
-        return float(progress.get("done") or 0) / float(progress["total"])
+    if status.points_total == 1 and status.steps is not None and status.steps[1]:
+        done, total = status.steps
+        return done / total
     return status.points_done / status.points_total if status.points_total else 0.0

@@ -44,7 +44,9 @@ from .grid import (
 from .job_status import (
     COMPLETED as COMPLETED,
     FINAL_STATES as FINAL_STATES,
+    JobStage as JobStage,
     JobStatus as JobStatus,
+    ProblemDocument as ProblemDocument,
 )
 from .json_values import (
     plain as plain,

@@ -1,91 +1,150 @@
-"""What the service says about a job at one moment."""
+"""The job object: what the service answers with, and what the client reads."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from bertscape.values.errors import Problem, ProblemType, ServiceError, shortened
+from bertscape.values.findings import SelfCheck
+from bertscape.values.json_values import plain
 from bertscape.values.training_output import LogEntry, TrainingOutput
 
 COMPLETED = "completed"
 FINAL_STATES = frozenset({COMPLETED, "failed", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True)
-class JobStatus:
-    """One job object of the service."""
+class ProblemDocument(BaseModel):
+    """A problem object (RFC 9457), as `Problem.to_json` writes it: without what is None."""
+
+    type: str  # a URN, stable for each kind of problem
+    title: str  # the same for every problem of that kind
+    status: int  # the HTTP status
+    detail: str  # a whole sentence: what, its value, what was expected
+    key: str | None = None  # the key in the job spec, as in "data.train.path"
+    value: str | None = None
+    expected: str | None = None
+    errors: "list[ProblemDocument] | None" = None  # where several keys are wrong, each of them
+
+
+class _DocumentedAs:
+    """Gives a field the JSON schema of a model that writes the same object."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(self._model.__pydantic_core_schema__)
+
+
+# What was not measured, or does not apply, is left out of these.
+_Problem = Annotated[
+    Problem,
+    BeforeValidator(lambda value: Problem.from_json(value) if _is_object(value) else value),
+    PlainSerializer(lambda problem: problem.to_json()),
+    _DocumentedAs(ProblemDocument),
+]
+# A service of another version may check something else: nothing of it is refused.
+_SelfCheck = Annotated[Mapping[str, Any], _DocumentedAs(SelfCheck)]
+_LogEntry = Annotated[LogEntry, PlainSerializer(lambda entry: entry.to_json())]
+_Output = Annotated[
+    TrainingOutput,
+    BeforeValidator(lambda value: TrainingOutput.from_json(value) if _is_object(value) else value),
+    PlainSerializer(lambda output: output.to_json()),
+]
+
+
+class _Open(BaseModel):
+    """A value of a service that may be newer: members that are not known here are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="strings")
+
+
+class JobStage(_Open):
+    """What is done for a job while it is prepared, or trains."""
+
+    stage: str  # in words
+    done: int = 0
+    total: int = 0  # 0 where it is not known
+    latest: _LogEntry | None = None  # of a training: the last of each number that was measured
+
+    def __str__(self) -> str:
+        """For example "tokenizing 3/10"."""
+        return f"{self.stage} {self.done}/{self.total}" if self.total else self.stage
+
+
+class JobStatus(_Open):
+    """One job object: what the service says about a job at one moment."""
 
     id: str
-    state: str  # queued | preparing | running | completed | failed | cancelled
     name: str | None = None
     kind: str = ""
-    points_done: int = 0
+    state: str  # queued | preparing | running | completed | failed | cancelled
+    created: str | None = None  # RFC 3339, in UTC
+    updated: str | None = None
     points_total: int = 0
-    eta_seconds: float | None = None  # until the last point, where it can be told
+    points_done: int = 0
+    tiles_total: int = 0
+    tiles_done: int = 0
+    eta_seconds: float | None = None  # until the last point; None where it cannot be told
     workers: int = 0  # that evaluate it now
-    stage: str | None = None  # while it is prepared, or trains: what is being done
-    steps: tuple[int, int] | None = None  # of the optimizer, while it trains: done, in all
-    latest: LogEntry | None = None  # while it trains: the last of each number that was measured
-    error: Problem | None = None  # why it failed
-    self_checks: Sequence[Mapping[str, Any]] = ()
-    output: TrainingOutput | None = None  # of a fine-tuning that is done
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as it came
+    progress: JobStage | None = None
+    error: _Problem | None = None  # why it failed
+    spec: Mapping[str, Any] = {}
+    self_checks: tuple[_SelfCheck, ...] = ()
+    output: _Output | None = None  # of a fine-tuning that is done
 
     @property
     def final(self) -> bool:
         """Whether the job has ended."""
         return self.state in FINAL_STATES
 
+    @property
+    def stage(self) -> str | None:
+        """What is being done while it is prepared, or trains: "tokenizing 3/10"."""
+        return None if self.progress is None else str(self.progress)
+
+    @property
+    def steps(self) -> tuple[int, int] | None:
+        """Steps of the optimizer while it trains: done, in all."""
+        if self.progress is None or self.state != "running":
+            return None
+        return self.progress.done, self.progress.total
+
+    @property
+    def latest(self) -> LogEntry | None:
+        """While it trains: the last of each number that was measured."""
+        return None if self.progress is None else self.progress.latest
+
+    def to_json(self) -> dict[str, Any]:
+        """The job object, ready for `json.dumps`: NaN and infinity are strings in it."""
+        values: dict[str, Any] = plain(self.model_dump())
+        return values
+
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
-        """Read a job object; members that are not known here are kept in `raw` alone.
+        """Read a job object.
 
         Raises:
             ServiceError: it is no job object.
         """
         try:
-            error, output = members.get("error"), members.get("output")
-            return cls(
-                id=str(members["id"]),
-                state=str(members["state"]),
-                name=members.get("name"),
-                kind=str(members.get("kind") or ""),
-                points_done=int(members.get("points_done") or 0),
-                points_total=int(members.get("points_total") or 0),
-                eta_seconds=_number(members.get("eta_seconds")),
-                workers=int(members.get("workers") or 0),
-                stage=_stage(members.get("progress")),
-                steps=_steps(members),
-                latest=_latest(members.get("progress")),
-                error=Problem.from_json(error) if error else None,
-                self_checks=tuple(members.get("self_checks") or ()),
-                output=TrainingOutput.from_json(output) if output else None,
-                raw=members,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls.model_validate(members)
+        except (KeyError, TypeError, AttributeError, ValidationError) as error:
             detail = f"the service answered with {shortened(members)}; expected a job object"
             raise ServiceError(Problem(ProblemType.INTERNAL, detail)) from error
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _steps(members: Mapping[str, Any]) -> tuple[int, int] | None:
-    progress = members.get("progress")
-    if not progress or members["state"] != "running":
-        return None
-    return int(progress["done"]), int(progress["total"])
-
-
-def _latest(progress: Any) -> LogEntry | None:
-    latest = progress.get("latest") if progress else None
-    return LogEntry.from_json(latest) if latest else None
-
-
-def _stage(progress: Any) -> str | None:
-    """For example "tokenizing 3/10"."""
-    if not progress:
-        return None
-    done, total = progress.get("done"), progress.get("total")
-    return f"{progress.get('stage')} {done}/{total}" if total else str(progress.get("stage"))
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping)

@@ -24,7 +24,7 @@ def steps(study: Any) -> dict[str, Step]:
 
 
 def job(done: int = 0, total: int = 1, state: str = "running", **more: Any) -> JobStatus:
-    return JobStatus("j", state, points_done=done, points_total=total, raw=more)
+    return JobStatus(id="j", state=state, points_done=done, points_total=total, **more)
 
 
 def test_the_work_of_a_step(steps: dict[str, Step]) -> None:
@@ -67,5 +67,5 @@ def test_the_line_says_what_runs(steps: dict[str, Step]) -> None:
     assert now([]) == []
     assert now([queued]) == ["waiting for a worker"]
     assert now([queued, (surface, job(7, 100))]) == ["surface/rte/scratch 7/100", "1 more"]
-    preparing = JobStatus("j", "preparing", points_total=10, stage="tokenizing 1/2")
+    preparing = job(0, 10, "preparing", progress={"stage": "tokenizing", "done": 1, "total": 2})
     assert now([(curve, preparing)]) == ["curve/rte/scratch 0/10 tokenizing 1/2"]
