@@ -7,7 +7,9 @@ are made where these files are: see `bertscape_workers.admission.admission`.
 
 from bertscape.spec.kinds import (
     FINETUNE_NUMBERS,
+    KINDS,
     ROLLBACK_NUMBERS,
+    Amount,
     FinetuneModel,
     FinetuneSpec,
     JobSpec,
@@ -30,10 +32,10 @@ from bertscape.spec.parts import (
     Model,
     Random,
     Split,
+    Visitor,
     plain,
 )
 from bertscape.spec.reading import (
-    KINDS,
     absolute,
     load_spec,
     parse_spec,
@@ -56,6 +58,7 @@ __all__ = [
     "FINETUNE_NUMBERS",
     "KINDS",
     "ROLLBACK_NUMBERS",
+    "Amount",
     "Checkpoint",
     "Checkpoints",
     "Data",
@@ -76,6 +79,7 @@ __all__ = [
     "Split",
     "StudySpec",
     "Training",
+    "Visitor",
     "absolute",
     "load_spec",
     "load_study",

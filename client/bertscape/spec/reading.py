@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,11 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bertscape.spec.kinds import FinetuneSpec, JobSpec, LandscapeSpec, RollbackSpec
-from bertscape.spec.parts import (
-    FINETUNED,
-    TAGS,
-)
+from bertscape.spec.kinds import KINDS, JobSpec
+from bertscape.spec.parts import TAGS, Checkpoint, Visitor
+from bertscape.spec.parts.sources import CheckpointAt, PathAt
 from bertscape.spec.study import STUDY
 from bertscape.values import (
     InvalidInput,
@@ -24,13 +22,6 @@ from bertscape.values import (
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-
-KINDS: Mapping[str, type[JobSpec]] = {
-    "surface": LandscapeSpec,
-    "curve": LandscapeSpec,
-    "rollback": RollbackSpec,
-    "finetune": FinetuneSpec,
-}
 
 
 def parse_spec(value: object) -> JobSpec:
@@ -112,7 +103,7 @@ def absolute(spec: AnyJob, base: Path) -> AnyJob:
     def place(_: str, path: str) -> str:
         return absolute_path(path, base)
 
-    def checkpoint(key: str, value: Any) -> Any:
+    def checkpoint(key: str, value: Checkpoint) -> Checkpoint:
         return place(key, value) if isinstance(value, str) else value
 
     return with_sources(spec, checkpoint, place)
@@ -125,49 +116,29 @@ def absolute_path(path: str, base: Path) -> str:
 
 
 def with_sources(
-    spec: AnyJob,
-    checkpoint: Callable[[str, Any], Any],
-    path: Callable[[str, str], str] = lambda _, there: there,
+    spec: AnyJob, checkpoint: CheckpointAt, path: PathAt = lambda _, there: there
 ) -> AnyJob:
-    """The same spec with other sources.
+    """The same spec with other sources; the same object, unchecked, if nothing changes.
 
     Args:
         spec: any job.
-        checkpoint: from a checkpoint's key in the spec, and its plain value, to what is to stand
-            there; of a list of checkpoints it may give a list, which then stands in its place.
+        checkpoint: from a checkpoint's key in the spec and the checkpoint to what takes its place.
+            For one of a list that may be several.
         path: the same for each data file.
 
     Raises:
         InvalidInput: what was put there does not do.
     """
-    value = spec.to_json()
-
-    def in_list(key: str, checkpoints: list[Any]) -> list[Any]:
-        found = [checkpoint(f"{key}[{place}]", one) for place, one in enumerate(checkpoints)]
-        return [item for one in found for item in (one if isinstance(one, list) else [one])]
-
-    model = value["model"]
-    value["model"] = {name: checkpoint(f"model.{name}", one) for name, one in model.items()}
-    for axis in ("x", "y"):
-        direction = value.get(axis, {})
-        if direction.get("toward", FINETUNED) != FINETUNED:
-            direction["toward"] = checkpoint(f"{axis}.toward", direction["toward"])
-        if "pca" in direction:
-            direction["pca"] = in_list(f"{axis}.pca", direction["pca"])
-    for name, split in ((name, value["data"][name]) for name in ("train", "eval")):
-        if "path" in split:
-            split["path"] = path(f"data.{name}.path", split["path"])
-    if "trajectory" in value:
-        value["trajectory"] = in_list("trajectory", value["trajectory"])
-    return checked(value, type(spec))
+    changed = spec.visited(Visitor(checkpoint, path))
+    return spec if changed is spec else checked(changed.to_json(), type(spec))
 
 
-def sources(spec: JobSpec) -> tuple[dict[str, Any], dict[str, str]]:
-    """Every checkpoint (its plain value) and every data file that a spec names, by key."""
-    checkpoints: dict[str, Any] = {}
+def sources(spec: JobSpec) -> tuple[dict[str, Checkpoint], dict[str, str]]:
+    """Every checkpoint and every data file that a spec names, by key."""
+    checkpoints: dict[str, Checkpoint] = {}
     paths: dict[str, str] = {}
 
-    def note(key: str, value: Any) -> Any:
+    def note(key: str, value: Checkpoint) -> Checkpoint:
         checkpoints[key] = value
         return value
 
@@ -175,7 +146,7 @@ def sources(spec: JobSpec) -> tuple[dict[str, Any], dict[str, str]]:
         paths[key] = path
         return path
 
-    with_sources(spec, note, note_path)
+    spec.visited(Visitor(note, note_path))
     return checkpoints, paths
 
 

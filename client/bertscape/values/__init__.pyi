@@ -29,7 +29,6 @@ from .findings import (
     SplitFound as SplitFound,
     TrainingFindings as TrainingFindings,
     TrajectoryFound as TrajectoryFound,
-    findings_of as findings_of,
 )
 from .grid import (
     DEFAULT_COUNT as DEFAULT_COUNT,

@@ -137,16 +137,6 @@ class TrainingFindings(Pins):
     labels: tuple[str, ...]  # class names in the head's order
 
 
-def findings_of(kind: str, text: str) -> Pins:
-    """Read the JSON of what preparing a job of this kind found.
-
-    Raises:
-        ValidationError: of pydantic; it is no such thing.
-    """
-    found: type[Pins] = TrainingFindings if kind == "finetune" else Findings
-    return found.model_validate_json(text)
-
-
 def _leaves(value: Any, key: str = "") -> dict[str, Any]:
     """Every leaf of nested mappings and lists under its dotted key, in order."""
     if isinstance(value, dict):

@@ -1,9 +1,8 @@
 """`{job: ID}` in a spec: what an earlier fine-tuning left behind, in its place."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from bertscape.spec import FinetuneSpec, JobSpec, with_sources
+from bertscape.spec import Checkpoint, JobOutput, JobSpec, with_sources
 from bertscape.values import (
     InvalidInput,
     KeptCheckpoint,
@@ -28,29 +27,27 @@ def with_outputs(spec: JobSpec, job_of: JobOf) -> JobSpec:
         InvalidInput: what is named is no completed fine-tuning, or has no such step.
     """
 
-    def checkpoint(key: str, value: Any) -> Any:
-        if isinstance(value, Mapping) and "job" in value:
-            return _folders(key, value, job_of)
-        return value
+    def checkpoint(key: str, value: Checkpoint) -> Checkpoint | tuple[Checkpoint, ...]:
+        return _folders(key, value, job_of) if isinstance(value, JobOutput) else value
 
     return with_sources(spec, checkpoint)
 
 
-def _folders(key: str, value: Mapping[str, Any], job_of: JobOf) -> str | list[str]:
+def _folders(key: str, value: JobOutput, job_of: JobOf) -> str | tuple[str, ...]:
     kept = _kept(key, value, job_of)
-    step = value.get("checkpoint")
+    step = value.checkpoint
     if step is not None:
         return _at(key, kept, step).path
     if key.endswith("]"):  # one of a list: all that the job left behind
-        return [one.path for one in kept]
+        return tuple(one.path for one in kept)
     return kept[0 if key == _START else -1].path
 
 
-def _kept(key: str, value: Mapping[str, Any], job_of: JobOf) -> tuple[KeptCheckpoint, ...]:
-    row = job_of(value["job"])
+def _kept(key: str, value: JobOutput, job_of: JobOf) -> tuple[KeptCheckpoint, ...]:
+    row = job_of(value.job)
     if row is None:
         raise _refused(key, value, "there is no such job")
-    if not isinstance(row.spec, FinetuneSpec):
+    if not row.spec.trains:
         raise _refused(key, value, f"is a job of kind {row.spec.kind}")
     if row.state is not JobState.COMPLETED or row.output is None:
         raise _refused(key, value, f"is {row.state.value}")
@@ -66,6 +63,6 @@ def _at(key: str, kept: tuple[KeptCheckpoint, ...], step: int) -> KeptCheckpoint
     return found
 
 
-def _refused(key: str, value: Mapping[str, Any], found: str) -> InvalidInput:
+def _refused(key: str, value: JobOutput, found: str) -> InvalidInput:
     expected = "the id of a completed finetune job of this service"
-    return InvalidInput.of(ProblemType.INVALID_VALUE, f"{key}.job", value["job"], expected, found)
+    return InvalidInput.of(ProblemType.INVALID_VALUE, f"{key}.job", value.job, expected, found)

@@ -16,11 +16,7 @@ from bertscape.values import (
 from bertscape_service.configuration import Settings
 from bertscape_service.coordination.job_outputs import JobOf, with_outputs
 from bertscape_service.ray_cluster import ClusterFound
-from bertscape_workers.admission import (
-    MemoryLimits,
-    admit,
-    memory_need,
-)
+from bertscape_workers.admission import MemoryLimits, admitted
 
 
 def read_body(body: bytes) -> Any:
@@ -69,11 +65,11 @@ def check_submission(
         if isinstance(source, str):
             _check_path(key, source)
     spec = with_outputs(spec, job_of)
-    spec = admit(spec, settings.limits, (*settings.allowed_roots, outputs))
+    found = admitted(spec, settings.limits, (*settings.allowed_roots, outputs))
     if cluster is not None:
         there = MemoryLimits(cluster.memory_per_worker, cluster.object_store)
-        there.check(memory_need(spec))
-    return spec
+        there.check(found.memory)
+    return found.spec
 
 
 def _check_path(key: str, path: str) -> None:

@@ -27,12 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from bertscape.spec import parse_spec
+from bertscape.spec import JobSpec, parse_spec
 from bertscape.values import (
     Pins,
     Problem,
     TrainingOutput,
-    findings_of,
 )
 from bertscape_service.journal.rows import (
     Added,
@@ -323,11 +322,15 @@ def _job_row(row: sqlite3.Row) -> JobRow:
         revision=row["revision"],
         created=row["created"],
         updated=row["updated"],
-        findings=findings_of(spec.kind, row["findings"]) if row["findings"] else None,
+        findings=_findings(spec, row["findings"]),
         run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
         error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
         output=TrainingOutput.from_json(json.loads(row["output"])) if row["output"] else None,
     )
+
+
+def _findings(spec: JobSpec, text: str | None) -> Pins | None:
+    return None if text is None else spec.findings_type.model_validate_json(text)
 
 
 def _attempt_row(row: sqlite3.Row) -> AttemptRow:

@@ -4,10 +4,7 @@ The API's process calls it at each submission, so nothing here imports torch, tr
 datasets or Ray. It reads configs, headers and the first lines of tables.
 """
 
-from bertscape_workers.admission.admission import (
-    admit,
-    memory_need,
-)
+from bertscape_workers.admission.admission import Admitted, admit, admitted, memory_need
 from bertscape_workers.admission.architecture import (
     refuse_long_inputs,
     refuse_other_positions,
@@ -23,7 +20,6 @@ from bertscape_workers.admission.held_file import (
 )
 from bertscape_workers.admission.layer_groups import (
     Members,
-    group_key,
     members,
 )
 from bertscape_workers.admission.memory import (
@@ -56,6 +52,7 @@ __all__ = [
     "ENVIRONMENT",
     "FLOATING",
     "KEPT_STATES",
+    "Admitted",
     "HeldElsewhere",
     "Members",
     "MemoryLimits",
@@ -63,8 +60,8 @@ __all__ = [
     "Row",
     "TensorHeader",
     "admit",
+    "admitted",
     "current_name",
-    "group_key",
     "keep_freed_memory",
     "lacking",
     "members",

@@ -9,20 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from bertscape.spec import (
-    FinetuneSpec,
-    JobSpec,
-    LandscapeSpec,
-    Limits,
-    RollbackSpec,
-    sources,
-    with_sources,
-)
+from bertscape.spec import Checkpoint, JobSpec, Limits, sources, with_sources
 from bertscape.values import (
     InvalidInput,
-    LayerGroup,
     ProblemType,
 )
 from bertscape_workers.admission import architecture, layer_groups
@@ -43,13 +34,14 @@ from bertscape_workers.admission.tables import (
     refuse_missing_columns,
 )
 
-__all__ = ["MemoryNeed", "admit", "memory_need"]
+__all__ = ["Admitted", "MemoryNeed", "admit", "admitted", "memory_need"]
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 
 _NO_LIMITS = Limits()
 _TOKENIZER = "model.tokenizer"
 _PRETRAINED = "model.pretrained"
+_FINETUNED = "model.finetuned"
 
 # Encoders whose layers are alike and share nothing, and what their configs call their sizes.
 _ENCODERS = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
@@ -62,16 +54,28 @@ _SIZES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted(Generic[AnyJob]):
+    """A job that was checked against its files."""
+
+    spec: AnyJob  # its paths with symbolic links resolved
+    memory: MemoryNeed
+
+
 def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
-    """Check a job against its files.
+    """Check a job against its files, as `admitted` does, and return its spec."""
+    return admitted(spec, limits, roots).spec
+
+
+def admitted(
+    spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None
+) -> Admitted[AnyJob]:
+    """Check a job against its files. Each config and each header is read once.
 
     Args:
         spec: with absolute paths.
         limits: what one job may ask for.
         roots: the folders that its files must lie in, symbolic links resolved; None binds nothing.
-
-    Returns:
-        The same spec, its paths with symbolic links resolved.
 
     Raises:
         InvalidInput: the first of everything that is wrong.
@@ -84,29 +88,38 @@ def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | Non
         _refuse_links_outside(key, Path(path), roots)
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
     _check_tokenizer(spec)
-    _check_architecture(spec)
+    architectures = list(_architectures(spec))
+    for config in architectures:
+        architecture.refuse_long_inputs(config, spec.data.max_length)
+        architecture.refuse_other_positions(config, _PRETRAINED)
     _check_checkpoints(folders, spec)
     for name in ("train", "eval"):
         _check_data(spec, name)
-    return spec
+    return Admitted(spec, _memory_need(spec, folders, architectures))
 
 
 def memory_need(spec: JobSpec) -> MemoryNeed:
-    """The memory that a job takes, from the headers of its checkpoint folders, in bytes.
+    """The memory that a job takes, from the headers of its checkpoint folders, in bytes."""
+    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
+    return _memory_need(spec, folders, list(_architectures(spec)))
 
-    Where every checkpoint is a hub id, only what does not depend on its size is counted. The states
+
+def _memory_need(
+    spec: JobSpec, folders: Sequence["_Folder"], architectures: Sequence[architecture.Config]
+) -> MemoryNeed:
+    """As far as headers tell it.
+
+    If every checkpoint is a hub id, only what does not depend on its size is counted. The states
     that a layer group keeps are as many as the rows' tokens: preparing counts them.
     """
-    folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
-    if isinstance(spec, FinetuneSpec):
-        drawn = sum(_drawn_parameters(config) for config in _architectures(spec))
+    if spec.trains:
+        drawn = sum(_drawn_parameters(config) for config in architectures)
         return memory_for_training(drawn + sum(folder.parameters() for folder in folders))
-    folders.sort(key=lambda folder: folder.key != "model.finetuned")
-    directions = 2 if isinstance(spec, LandscapeSpec) and spec.y is not None else 1
-    if not folders:
-        return memory_for(0, directions, {}, spec.data.max_length)
-    parameters = sum(prod(shape) for shape in folders[0].backbone().values())
-    return memory_for(parameters, directions, folders[0].config, spec.data.max_length)
+    first = min(folders, key=lambda folder: folder.key != _FINETUNED, default=None)
+    if first is None:
+        return memory_for(0, spec.direction_count, {}, spec.data.max_length)
+    parameters = sum(prod(shape) for shape in first.backbone().values())
+    return memory_for(parameters, spec.direction_count, first.config, spec.data.max_length)
 
 
 # --- paths --------------------------------------------------------------------------------------
@@ -120,13 +133,7 @@ def _folders(spec: JobSpec) -> Iterator[tuple[str, str]]:
 
 def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
     """(key, folder) of each checkpoint that is a folder and must hold weights."""
-    yield from (one for one in _folders(spec) if one[0] not in _without_weights(spec))
-
-
-def _without_weights(spec: JobSpec) -> set[str]:
-    """The keys of folders that need hold none: a random start takes the architecture alone."""
-    scratch = isinstance(spec, FinetuneSpec) and spec.training.start == "scratch"
-    return {_TOKENIZER, _PRETRAINED} if scratch else {_TOKENIZER}
+    yield from (one for one in _folders(spec) if one[0] not in spec.weightless)
 
 
 def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
@@ -185,7 +192,7 @@ def _resolved(spec: AnyJob) -> AnyJob:
     def place(key: str, path: str) -> str:
         return str(_real(key, Path(path)))
 
-    def checkpoint(key: str, value: Any) -> Any:
+    def checkpoint(key: str, value: Checkpoint) -> Checkpoint:
         return place(key, value) if isinstance(value, str) else value
 
     return with_sources(spec, checkpoint, place)
@@ -234,16 +241,10 @@ def _check_tokenizer(spec: JobSpec) -> None:
         )
 
 
-def _check_architecture(spec: JobSpec) -> None:
-    for config in _architectures(spec):
-        architecture.refuse_long_inputs(config, spec.data.max_length)
-        architecture.refuse_other_positions(config, _PRETRAINED)
-
-
 def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
     """The config of a random start, where it is a folder."""
     path = dict(_folders(spec)).get(_PRETRAINED)
-    if path is not None and _PRETRAINED in _without_weights(spec):
+    if path is not None and _PRETRAINED in spec.weightless:
         yield read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
 
 
@@ -264,7 +265,7 @@ def _drawn_parameters(config: architecture.Config) -> int:
 def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     for folder in folders:
         architecture.refuse_other_positions(folder.config, folder.key)
-    finetuned = next((folder for folder in folders if folder.key == "model.finetuned"), None)
+    finetuned = next((folder for folder in folders if folder.key == _FINETUNED), None)
     for folder in folders[:1] if finetuned is None else [finetuned]:
         architecture.refuse_long_inputs(folder.config, spec.data.max_length)
     if finetuned is None:
@@ -282,13 +283,8 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
 
 
 def _check_groups(finetuned: _Folder, spec: JobSpec) -> None:
-    groups: dict[str, LayerGroup] = {}
-    if isinstance(spec, LandscapeSpec):
-        groups["layers"] = spec.layers
-    if isinstance(spec, RollbackSpec):
-        groups = {layer_groups.group_key(n): group for n, group in enumerate(spec.groups)}
     tensors = [(name,) for name in finetuned.backbone()]
-    for key, group in groups.items():
+    for key, group in spec.layer_groups.items():
         layer_groups.members(group, tensors, key)
 
 

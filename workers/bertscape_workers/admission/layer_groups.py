@@ -30,11 +30,6 @@ class Members:
     layers: tuple[int, int] | None  # the encoder layers of it, half-open; None where it has none
 
 
-def group_key(place: int) -> str:
-    """The key of a rollback's group in the job spec, by its place in the list."""
-    return f"groups[{place}]"
-
-
 def members(group: LayerGroup, tensors: Sequence[tuple[str, ...]], key: str = "layers") -> Members:
     """Find a layer group in a backbone.
 

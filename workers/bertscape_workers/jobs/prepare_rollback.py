@@ -13,7 +13,6 @@ from bertscape.values import (
 from bertscape_workers.admission import (
     Members,
     MemoryLimits,
-    group_key,
     members,
 )
 from bertscape_workers.checkpoints import (
@@ -120,7 +119,7 @@ def find_groups(spec: RollbackSpec, layout: Layout) -> tuple[Members, ...]:
     """
     inside = f"{layout.prefix}."
     names = [tuple(n.removeprefix(inside) for n in tensor.names) for tensor in layout.tensors]
-    return tuple(members(group, names, group_key(place)) for place, group in enumerate(spec.groups))
+    return tuple(members(group, names, key) for key, group in spec.layer_groups.items())
 
 
 def _backbones(

@@ -7,13 +7,11 @@ from bertscape.spec.kinds.finetune import (
     FinetuneSpec,
     Training,
 )
-from bertscape.spec.kinds.job import (
-    JobSpec,
-    Precision,
-)
+from bertscape.spec.kinds.job import Amount, JobSpec, Precision
 from bertscape.spec.kinds.landscape import (
     LandscapeSpec,
 )
+from bertscape.spec.kinds.registry import KINDS
 from bertscape.spec.kinds.rollback import (
     ROLLBACK_NUMBERS,
     RollbackSpec,
@@ -21,8 +19,10 @@ from bertscape.spec.kinds.rollback import (
 
 __all__ = [
     "FINETUNE_NUMBERS",
+    "KINDS",
     "MAX_EPOCHS",
     "ROLLBACK_NUMBERS",
+    "Amount",
     "FinetuneModel",
     "FinetuneSpec",
     "JobSpec",

@@ -1,15 +1,17 @@
 """Fine-tuning as a job, whose output is a trajectory that other jobs take as input."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bertscape.spec.kinds.job import JobSpec
+from bertscape.spec.kinds.job import TOKENIZER, JobSpec
 from bertscape.spec.parts import (
     Checkpoint,
     Values,
+    Visitor,
     wrong,
 )
+from bertscape.values import Pins, TrainingFindings
 
 FINETUNE_NUMBERS = ("eval_loss", "eval_error", "eval_loss_stderr", "eval_error_stderr")
 """The order of the four float64 numbers of the final model."""
@@ -60,6 +62,9 @@ class Training(Values):
 class FinetuneSpec(JobSpec):
     """What starts, on which data, for how long. The whole run is one point in one tile."""
 
+    trains: ClassVar[bool] = True
+    findings_type: ClassVar[type[Pins]] = TrainingFindings
+
     kind: Literal["finetune"]
     model: FinetuneModel
     training: Training = Training()
@@ -74,3 +79,18 @@ class FinetuneSpec(JobSpec):
     def number_names(self) -> tuple[str, ...]:
         """As `JobSpec.number_names`."""
         return FINETUNE_NUMBERS
+
+    def describe_tile(self, tile: int, points_per_tile: int) -> str:
+        """As `JobSpec.describe_tile`."""
+        del tile, points_per_tile
+        return "the training"
+
+    @property
+    def weightless(self) -> frozenset[str]:
+        """As `JobSpec.weightless`: a random start takes the architecture alone."""
+        scratch = self.training.start == "scratch"
+        return frozenset({TOKENIZER, "model.pretrained"} if scratch else {TOKENIZER})
+
+    def visited(self, visitor: Visitor) -> Self:
+        """As `JobSpec.visited`."""
+        return self.with_parts(model=visitor.model(self.model), data=visitor.data(self.data))

@@ -1,13 +1,13 @@
 """Surfaces and curves: which plane, which grid on it, which data."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from bertscape.spec.kinds.job import JobSpec, Precision
+from bertscape.spec.kinds.job import Amount, JobSpec, Precision
 from bertscape.spec.parts import (
     DEFAULT_AXIS,
     FINETUNED,
@@ -17,6 +17,7 @@ from bertscape.spec.parts import (
     GridRanges,
     Layers,
     Model,
+    Visitor,
     wrong,
 )
 from bertscape.values import (
@@ -24,6 +25,7 @@ from bertscape.values import (
     ALL_LAYERS,
     NUMBERS,
     Grid,
+    LayerGroup,
     Tile,
     tiles,
 )
@@ -31,6 +33,8 @@ from bertscape.values import (
 
 class LandscapeSpec(JobSpec):
     """One request: which plane, which grid on it, which data."""
+
+    result_form: ClassVar[str | None] = "surface"
 
     kind: Literal["surface", "curve"]
     model: Model
@@ -100,3 +104,42 @@ class LandscapeSpec(JobSpec):
     def coordinates(self, points: Sequence[int]) -> NDArray[np.float64]:
         """As `JobSpec.coordinates`: (α, β)."""
         return self.points.coordinates(points)
+
+    def describe_tile(self, tile: int, points_per_tile: int) -> str:
+        """As `JobSpec.describe_tile`: with the coordinates of its points."""
+        points = self.tiles(points_per_tile)[tile].points
+        places = [f"({x:g}, {y:g})" for x, y in self.coordinates(points)]
+        shown = ", ".join(places[:8]) + (" …" if len(places) > 8 else "")
+        return f"tile {tile} (α, β = {shown})"
+
+    def amounts(self) -> Iterator[Amount]:
+        """As `JobSpec.amounts`: also points, and the checkpoints of trajectories."""
+        yield from super().amounts()
+        yield Amount("grid", self.point_count, "points", "points")
+        yield Amount("trajectory", len(self.trajectory), "trajectory", "checkpoints")
+        for axis, direction in self._directions().items():
+            if direction.pca is not None:
+                yield Amount(f"{axis}.pca", len(direction.pca), "trajectory", "checkpoints")
+
+    @property
+    def layer_groups(self) -> Mapping[str, LayerGroup]:
+        """As `JobSpec.layer_groups`: what moves."""
+        return {"layers": self.layers}
+
+    @property
+    def direction_count(self) -> int:
+        """As `JobSpec.direction_count`: δ1, and δ2 of a surface."""
+        return len(self._directions())
+
+    def visited(self, visitor: Visitor) -> Self:
+        """As `JobSpec.visited`."""
+        directions = self._directions().items()
+        return self.with_parts(
+            model=visitor.model(self.model),
+            **{axis: visitor.direction(axis, direction) for axis, direction in directions},
+            data=visitor.data(self.data),
+            trajectory=visitor.several("trajectory", self.trajectory),
+        )
+
+    def _directions(self) -> dict[str, Direction]:
+        return {"x": self.x} if self.y is None else {"x": self.x, "y": self.y}

@@ -1,11 +1,12 @@
 """Rollback: what each layer group of θ1 is worth, by putting it back to θ0."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, field_validator
 
-from bertscape.spec.kinds.job import JobSpec, Precision
-from bertscape.spec.parts import Layers, Model, wrong
+from bertscape.spec.kinds.job import Amount, JobSpec, Precision
+from bertscape.spec.parts import Layers, Model, Visitor, wrong
 from bertscape.values import (
     THIRDS,
     LayerGroup,
@@ -31,6 +32,8 @@ class RollbackSpec(JobSpec):
 
     The points of the job are θ1 itself, and then the groups in their order.
     """
+
+    result_form: ClassVar[str | None] = "rollback"
 
     kind: Literal["rollback"]
     model: Model
@@ -60,3 +63,17 @@ class RollbackSpec(JobSpec):
     def number_names(self) -> tuple[str, ...]:
         """As `JobSpec.number_names`."""
         return ROLLBACK_NUMBERS
+
+    def amounts(self) -> Iterator[Amount]:
+        """As `JobSpec.amounts`: also θ1 and the groups."""
+        yield from super().amounts()
+        yield Amount("groups", self.point_count, "points", "points, of which θ1 is one")
+
+    @property
+    def layer_groups(self) -> Mapping[str, LayerGroup]:
+        """As `JobSpec.layer_groups`: each that is put back."""
+        return {f"groups[{place}]": group for place, group in enumerate(self.groups)}
+
+    def visited(self, visitor: Visitor) -> Self:
+        """As `JobSpec.visited`."""
+        return self.with_parts(model=visitor.model(self.model), data=visitor.data(self.data))

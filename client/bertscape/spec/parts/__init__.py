@@ -31,6 +31,7 @@ from bertscape.spec.parts.grid_ranges import (
 from bertscape.spec.parts.layers import (
     Layers,
 )
+from bertscape.spec.parts.sources import Visitor
 
 __all__ = [
     "DATA_FORMATS",
@@ -50,6 +51,7 @@ __all__ = [
     "Random",
     "Split",
     "Values",
+    "Visitor",
     "plain",
     "wrong",
 ]
