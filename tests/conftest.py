@@ -8,10 +8,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from bertscape_service.ray_cluster import DispatcherOptions
-from bertscape_service.ray_cluster.cluster import prepare_environment
+RAY_IS_INSTALLED = importlib.util.find_spec("ray") is not None
 
-prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
+if RAY_IS_INSTALLED:  # the client's tests run without it
+    from bertscape_service.ray_cluster import DispatcherOptions
+    from bertscape_service.ray_cluster.cluster import prepare_environment
+
+    prepare_environment(DispatcherOptions())  # Ray reads it when it is first imported
 
 # A shell lets its background jobs ignore Ctrl-C, and what they start inherits that. Tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,7 +31,7 @@ def _refuse(*_: object, **__: object) -> None:
 @pytest.fixture(autouse=True)
 def no_ray_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray takes seconds to start, and a unit test that needs it is none."""
-    if request.node.get_closest_marker("ray") or importlib.util.find_spec("ray") is None:
+    if request.node.get_closest_marker("ray") or not RAY_IS_INSTALLED:
         return
     monkeypatch.setattr("ray.init", _refuse)  # also what Ray calls by itself at first use
     monkeypatch.setattr(

@@ -43,6 +43,7 @@ def test_a_path_that_is_not_there_is_named(spec: StudySpec, tmp_path: Path) -> N
 
 
 def test_why_it_did_not_start_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="starts a service")
     options = ("--workers", "0")
     reason = "the service did not start: bertscape: --workers: 0; expected at least 1"
     with (
