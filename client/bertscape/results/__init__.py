@@ -4,10 +4,12 @@ Touches HDF5 files, and the rooms `spec` and `values`. Drawing is imported when 
 """
 
 from bertscape.results.result import (
-    Result,
+    FORMS,
+    Form,
     assemble_result,
     read_result,
     result_bytes,
+    write_result,
 )
 from bertscape.results.rollback import (
     Rollback,
@@ -18,6 +20,7 @@ from bertscape.results.rollback_file import (
 )
 from bertscape.results.run import (
     Attempt,
+    Result,
     Run,
 )
 from bertscape.results.self_checks import (
@@ -35,7 +38,9 @@ from bertscape.results.surface_file import (
 )
 
 __all__ = [
+    "FORMS",
     "Attempt",
+    "Form",
     "Result",
     "Rollback",
     "Run",
@@ -49,6 +54,7 @@ __all__ = [
     "result_bytes",
     "summarize",
     "warn_of_failures",
+    "write_result",
     "write_rollback",
     "write_surface",
 ]

@@ -33,12 +33,8 @@ from bertscape.values import (
 if TYPE_CHECKING:
     import xarray
 
-FORMATS = {
-    "surface": "bertscape surface",
-    "rollback": "bertscape rollback",
-}
-"""The root attribute `format` of each file."""
 FORMAT_VERSION = 1
+_FORMAT = "bertscape "  # and the form: the root attribute `format` of each file
 
 _UNITS = {"loss": "nat", "error": "1"}
 _SPLITS = {"train": "training split", "eval": "evaluation split"}
@@ -142,14 +138,14 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
     Args:
         spec: the job.
         findings: what preparing it found.
-        form: a key of `FORMATS`.
+        form: of the result, as in "surface".
     """
     found = findings.to_json()
     names = ("delta1_norm", "delta2_norm", "cosine", "classes", "threads", "evaluator")
     # From the object, not its JSON: there NaN and infinity are strings.
     scalars = {name: getattr(findings, name) for name in names}
     return {
-        "format": FORMATS[form],
+        "format": f"{_FORMAT}{form}",
         "format_version": FORMAT_VERSION,
         "kind": spec.kind,
         "spec": as_json(spec.to_json()),
@@ -222,14 +218,14 @@ class ResultFile:
 
     file: h5py.File
     name: str
-    form: str  # what it ought to be: a key of `FORMATS`
+    form: str  # what it ought to be, as in "surface"
 
     def check_format(self) -> None:
         """Whether it is such a file, of a version that is known here."""
-        found = self.file.attrs.get("format")
-        if found != FORMATS[self.form]:
-            other = f" but a {found}: `read_result` reads either" if found in _KNOWN else ""
-            raise self.refusal(f"not a {FORMATS[self.form]}{other}")
+        found = claimed_form(self.file)
+        if found != self.form:
+            other = f" but a {_FORMAT}{found}: `read_result` reads either" if found else ""
+            raise self.refusal(f"not a {_FORMAT}{self.form}{other}")
         version = self.file.attrs.get("format_version")
         if version != FORMAT_VERSION:
             raise self.refusal(f"format version {version}")
@@ -239,11 +235,14 @@ class ResultFile:
         return refusal(self.name, self.form, reason)
 
     def spec(self) -> JobSpec:
-        """The job."""
+        """The job, whose results have this form."""
         try:
-            return parse_spec(json.loads(self.attribute("spec")))
+            spec = parse_spec(json.loads(self.attribute("spec")))
         except (InvalidInput, ValueError) as error:
             raise self.refusal(f"attribute spec is wrong ({error})") from error
+        if spec.result_form != self.form:
+            raise self.refusal(f"the spec is that of a {spec.kind}")
+        return spec
 
     def findings(self) -> Findings:
         """What preparing found."""
@@ -293,9 +292,6 @@ class ResultFile:
         )
 
 
-_KNOWN = tuple(FORMATS.values())
-
-
 @contextmanager
 def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
     """Open a file, by its path or open already, as a result of this form.
@@ -315,14 +311,20 @@ def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
 
 
 def form_of(source: str | Path | IO[bytes]) -> str | None:
-    """Which of `FORMATS` a file claims to be, in whatever version; None: neither.
+    """What form of result a file claims to be, in whatever version; None: none.
 
     Raises:
         SurfaceFileError: it is not there, or not HDF5.
     """
     with reading(source, "surface") as opened:
-        found = opened.file.attrs.get("format")
-    return next((form for form, text in FORMATS.items() if text == found), None)
+        return claimed_form(opened.file)
+
+
+def claimed_form(file: h5py.File) -> str | None:
+    """What form of result an open file claims to be; None: none."""
+    found = file.attrs.get("format")
+    is_ours = isinstance(found, str) and found.startswith(_FORMAT)
+    return found.removeprefix(_FORMAT) if is_ours else None
 
 
 def refusal(

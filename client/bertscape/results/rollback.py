@@ -6,27 +6,21 @@
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.results.run import Evaluated, Run, gather
+from bertscape.results.run import Result, Run, gather
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
 from bertscape.values import Findings, LayerGroup
-
-if TYPE_CHECKING:  # both are optional extras of the client
-    import xarray
-
-    from bertscape.figures import Figure
 
 NOTHING = "none"
 """The name of the first group, which is empty: θ1 as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback(Evaluated):
+class Rollback(Result):
     """Losses and errors of θ1, and of θ1 with each layer group put back to θ0.
 
     The first group is `NOTHING`, and the others stand in the spec's order. Each has the four
@@ -34,6 +28,8 @@ class Rollback(Evaluated):
     mean of the differences of the same examples, and its standard error is that of this mean:
     both are much sharper than what the two numbers' own standard errors suggest.
     """
+
+    form: ClassVar[str] = "rollback"
 
     spec: RollbackSpec
     findings: Findings
@@ -68,31 +64,6 @@ class Rollback(Evaluated):
     def accuracy_change(self) -> NDArray[np.float64]:
         """Against θ1, below 0 where it fell; its standard error is that of `eval_error_change`."""
         return 0.0 - self["eval_error_change"]
-
-    def save(self, path: str | Path) -> None:
-        """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""
-        from bertscape.results.rollback_file import write_rollback
-
-        write_rollback(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Rollback":
-        """Read a file that `save` or the service wrote; `SurfaceFileError` where it is none."""
-        from bertscape.results.rollback_file import read_rollback
-
-        return read_rollback(Path(path))
-
-    def plot(self) -> "Figure":
-        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
-        from bertscape.figures import plot_rollback
-
-        return plot_rollback(self)
-
-    def to_xarray(self) -> "xarray.Dataset":
-        """The same as a labelled dataset; needs the extra `xarray`."""
-        from bertscape.results.rollback_file import to_xarray
-
-        return to_xarray(self)
 
 
 def group_name(group: LayerGroup) -> str:

@@ -25,7 +25,7 @@ from bertscape.values import publishing
 if TYPE_CHECKING:
     import xarray
 
-_FORM = "rollback"
+_FORM = Rollback.form
 
 
 def write_rollback(rollback: Rollback, path: str | Path) -> None:
@@ -85,8 +85,7 @@ def _datasets(rollback: Rollback) -> list[Dataset]:
 def _read(file: ResultFile) -> Rollback:
     file.check_format()
     spec = file.spec()
-    if not isinstance(spec, RollbackSpec):
-        raise file.refusal(f"the spec is that of a {spec.kind}")
+    assert isinstance(spec, RollbackSpec)  # noqa: S101  its form says so
     shape = (spec.point_count,)
     rollback = Rollback(
         spec=spec,

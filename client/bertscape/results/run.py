@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,11 @@ from bertscape.values import (
     Findings,
     SelfCheck,
 )
+
+if TYPE_CHECKING:  # both are optional extras of the client
+    import xarray
+
+    from bertscape.figures import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +44,29 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-class Evaluated:
-    """What every result has: how far it is, and what its self-checks say."""
+class Result:
+    """What every result has: how far it is, what its self-checks say, and a file of its form."""
 
     __slots__ = ()  # those of the dataclasses made from it
-    findings: Findings
-    evaluated: NDArray[np.uint8]  # 1 where a point was evaluated
+    form: ClassVar[str]  # a key of `bertscape.results.result.FORMS`
+
+    if TYPE_CHECKING:  # fields of the dataclasses made from it
+
+        @property
+        def spec(self) -> JobSpec:
+            """The job."""
+
+        @property
+        def findings(self) -> Findings:
+            """What preparing it found."""
+
+        @property
+        def evaluated(self) -> NDArray[np.uint8]:
+            """1 where a point was evaluated."""
+
+        @property
+        def run(self) -> Run:
+            """How it came about."""
 
     @property
     def complete(self) -> bool:
@@ -58,6 +82,39 @@ class Evaluated:
     def failed_self_checks(self) -> tuple[SelfCheck, ...]:
         """Those that did not pass; a result that has any must not be trusted."""
         return tuple(check for check in self.self_checks if check.passed is False)
+
+    # What follows goes through the table of forms, which lies above this module.
+
+    def save(self, path: str | Path) -> None:
+        """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""
+        from bertscape.results.result import write_result
+
+        write_result(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file that `save` or the service wrote.
+
+        Raises:
+            SurfaceFileError: it is not there, or of another form.
+        """
+        from bertscape.results.result import FORMS
+
+        found = FORMS[cls.form].read(Path(path))
+        assert isinstance(found, cls)  # noqa: S101  of this form
+        return found
+
+    def plot(self, **options: Any) -> "Figure":
+        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
+        from bertscape.results.result import form
+
+        return form(self).plot(self, **options)
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The same as a labelled dataset; needs the extra `xarray`."""
+        from bertscape.results.result import form
+
+        return cast("xarray.Dataset", form(self).to_xarray(self))
 
 
 def gather(

@@ -7,13 +7,12 @@ file, and `assemble` builds a surface from what preparing found and the tiles th
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.results.run import Evaluated, Run, gather
+from bertscape.results.run import Result, Run, gather
 from bertscape.spec import LandscapeSpec
 from bertscape.values import (
     NUMBERS,
@@ -21,14 +20,12 @@ from bertscape.values import (
     TrajectoryFound,
 )
 
-if TYPE_CHECKING:  # both are optional extras of the client
-    import xarray
-    from matplotlib.figure import Figure
-
 
 @dataclass(frozen=True, slots=True)
-class Surface(Evaluated):
+class Surface(Result):
     """The four numbers and their standard errors over the grid, with all that explains them."""
+
+    form: ClassVar[str] = "surface"
 
     spec: LandscapeSpec
     findings: Findings
@@ -80,31 +77,6 @@ class Surface(Evaluated):
     def trajectory(self) -> TrajectoryFound | None:
         """The projected checkpoints, if the job asked for any."""
         return self.findings.trajectory
-
-    def save(self, path: str | Path) -> None:
-        """Write the HDF5 file of format version 1, by temporary name, fsync and rename."""
-        from bertscape.results.surface_file import write_surface
-
-        write_surface(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Surface":
-        """Read a file that `save` or the service wrote; `SurfaceFileError` where it is none."""
-        from bertscape.results.surface_file import read_surface
-
-        return read_surface(Path(path))
-
-    def plot(self, **options: Any) -> "Figure":
-        """Draw it, as `bertscape plot` does; needs the extra `plot`."""
-        from bertscape.figures import plot_surface
-
-        return plot_surface(self, **options)
-
-    def to_xarray(self) -> "xarray.Dataset":
-        """The same as a labelled dataset; needs the extra `xarray`."""
-        from bertscape.results.surface_file import to_xarray
-
-        return to_xarray(self)
 
 
 def assemble(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "read_surface", "surface_bytes", "to_xarray", "write_surface"]
 
-_FORM = "surface"
+_FORM = Surface.form
 _DELTA1 = "norm of delta1"  # the unit of both coordinates
 
 
@@ -158,8 +158,7 @@ def _group_attributes(surface: Surface) -> dict[str, float | list[int]]:
 def _read(file: ResultFile) -> Surface:
     file.check_format()
     spec = file.spec()
-    if not isinstance(spec, LandscapeSpec):
-        raise file.refusal(f"the spec is that of a {spec.kind}")
+    assert isinstance(spec, LandscapeSpec)  # noqa: S101  its form says so
     shape = spec.points.shape
     surface = Surface(
         spec=spec,
