@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live_service import LiveService, SmallInputs
+from tests.integration.live_service import LiveService, SmallInputs
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from live_service import LiveService, SmallInputs, wait_for
+from tests.integration.live_service import LiveService, SmallInputs, wait_for
 
 from bertscape import Job
 from bertscape.values import (

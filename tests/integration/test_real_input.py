@@ -9,8 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from live_service import LiveService
-from plain_model import MAX_LENGTH, Faults, Numbers, RealInputs, Reference, numbers_at
+from tests.integration.live_service import LiveService
+from tests.integration.plain_model import (
+    MAX_LENGTH,
+    Faults,
+    Numbers,
+    RealInputs,
+    Reference,
+    numbers_at,
+)
 
 from bertscape import Surface
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from live_service import LiveService, SmallInputs
+from tests.integration.live_service import LiveService, SmallInputs
 
 from bertscape import InvalidInput, Rollback, ServiceError, Surface, SurfaceFileError, read_result
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from live_service import SmallInputs, wait_for
+from tests.integration.live_service import SmallInputs, wait_for
 
 from bertscape import StudyResults
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import psutil
 import pytest
-from live_service import LiveService, SmallInputs, wait_for
+from tests.integration.live_service import LiveService, SmallInputs, wait_for
 
 from bertscape import Job, Surface
 

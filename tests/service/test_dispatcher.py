@@ -10,8 +10,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from played_coordinator import PATIENCE_S, PlayedCoordinator, eventually, is_empty, spec
-from worker_for_tests import WAITS_FOR
+from tests.service.played_coordinator import (
+    PATIENCE_S,
+    PlayedCoordinator,
+    eventually,
+    is_empty,
+    spec,
+)
+from tests.service.worker_for_tests import WAITS_FOR
 
 from bertscape.values import ProblemType, tiles
 from bertscape_service.ray_cluster import (

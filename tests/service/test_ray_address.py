@@ -9,7 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from played_coordinator import OPTIONS, PATIENCE_S, PlayedCoordinator, eventually, is_empty
+from tests.service.played_coordinator import (
+    OPTIONS,
+    PATIENCE_S,
+    PlayedCoordinator,
+    eventually,
+    is_empty,
+)
 
 from bertscape_service.ray_cluster import (
     ClusterFound,

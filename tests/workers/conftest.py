@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_inputs import Inputs, make_inputs
+from tests.workers.tiny_inputs import Inputs, make_inputs
 
 torch.set_num_threads(1)
 

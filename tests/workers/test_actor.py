@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 
 from bertscape.values import Findings, ProblemType
 from bertscape_workers.admission import MemoryLimits

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
+from tests.workers.tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
 from transformers import (
     BertForMaskedLM,
     DistilBertConfig,

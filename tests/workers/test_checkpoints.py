@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
+from tests.workers.tiny_inputs import Inputs, bert_config, random_model, save_tokenizer
 from transformers import AlbertConfig, BertForMaskedLM
 
 from bertscape.spec import Hub

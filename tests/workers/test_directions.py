@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_inputs import bert_config
+from tests.workers.tiny_inputs import bert_config
 
 from bertscape_workers.checkpoints import (
     Layout,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_inputs import Inputs, bert_config, make_inputs
+from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,

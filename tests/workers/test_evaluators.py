@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_inputs import Inputs, make_inputs
+from tests.workers.tiny_inputs import Inputs, make_inputs
 from transformers import MPNetConfig
 
 from bertscape_workers.checkpoints import Format

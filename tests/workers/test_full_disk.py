@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 from transformers import AutoModelForSequenceClassification
 
 from bertscape.cli import main

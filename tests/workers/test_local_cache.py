@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from datasets.arrow_writer import ArrowWriter
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 
 from bertscape.results import Surface
 from bertscape.spec import FinetuneSpec, parse_spec

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tiny_inputs import Inputs, save_tokenizer, write_tsv
+from tests.workers.tiny_inputs import Inputs, save_tokenizer, write_tsv
 from transformers import ViTConfig
 
 from bertscape.cli import main

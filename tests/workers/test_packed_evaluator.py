@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_inputs import Inputs, bert_config, make_inputs
+from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
 from bertscape_workers.checkpoints import Vector

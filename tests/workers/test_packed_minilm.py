@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from test_packed_evaluator import AXIS, WatchedReference, assert_right
-from tiny_inputs import Inputs, moved
+from tests.workers.tiny_inputs import Inputs, moved
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from bertscape_workers.checkpoints import quiet_transformers

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_inputs import Inputs, bert_config, make_inputs
+from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, PreTrainedConfig, RobertaConfig
 
 from bertscape.values import ALL_LAYERS, InvalidInput

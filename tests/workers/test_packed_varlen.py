@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import plain_attention
 import pytest
 import torch
 from numpy.typing import NDArray
 from test_packed_evaluator import CONFIGS
 from test_packed_split import make_split
-from tiny_inputs import Inputs, make_inputs
+from tests.workers import plain_attention
+from tests.workers.tiny_inputs import Inputs, make_inputs
 
 from bertscape.values import ALL_LAYERS
 from bertscape_workers.evaluation import Evaluator, EvaluatorInputs

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 
 from bertscape.values import InvalidInput
 from bertscape_workers.checkpoints import (

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import plain_attention
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_inputs import Inputs
+from tests.workers import plain_attention
+from tests.workers.tiny_inputs import Inputs
 
 from bertscape.results import Surface
 from bertscape.spec import parse_spec

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tiny_inputs import Inputs, bert_config, moved, random_model
+from tests.workers.tiny_inputs import Inputs, bert_config, moved, random_model
 
 from bertscape.results import Surface
 from bertscape.spec import Limits

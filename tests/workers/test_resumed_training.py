@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_inputs import Inputs, bert_config, make_inputs, random_model
+from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs, random_model
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split, parse_spec

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_inputs import Inputs, bert_config, make_inputs
+from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import (
     AlbertConfig,
     AutoModelForSequenceClassification,

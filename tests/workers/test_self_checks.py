@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 
 from bertscape.values import SelfCheck
 from bertscape_workers.evaluation import (

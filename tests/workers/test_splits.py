@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tiny_inputs import VOCABULARY
+from tests.workers.tiny_inputs import VOCABULARY
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_inputs import Inputs
+from tests.workers.tiny_inputs import Inputs
 from transformers import AutoModelForSequenceClassification
 
 from bertscape.spec import FINETUNE_NUMBERS, Data, Split

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from bowl_study import build
+from tests.client.report.bowl_study import build
 
 from bertscape.study import StudyResults
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bowl_study import a_layer_surface, a_rollback, a_run, a_surface, bowl, build
+from tests.client.report.bowl_study import (
+    a_layer_surface,
+    a_rollback,
+    a_run,
+    a_surface,
+    bowl,
+    build,
+)
 
 from bertscape.report.findings.error_rates import (
     error_rate,

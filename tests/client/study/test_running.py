@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_service import PlayedService
+from tests.client.study.played_service import PlayedService
 
 from bertscape import (
     InvalidInput,
