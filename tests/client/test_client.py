@@ -113,7 +113,7 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bertscape.http.job._POLL", (0.0, 0.0))
+    monkeypatch.setattr("bertscape.http.job.POLL_S", (0.0, 0.0))
     monkeypatch.delenv("BERTSCAPE_URL", raising=False)
     monkeypatch.delenv("BERTSCAPE_TOKEN", raising=False)
 

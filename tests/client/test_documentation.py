@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_service import PlayedService
 from pydantic import BaseModel
+from tests.client.study.played_service import PlayedService
 
 from bertscape.cli import commands
 from bertscape.spec import (
@@ -63,8 +63,8 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any) -> 
     service = PlayedService(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bertscape.Client", lambda _: service.client())
-    monkeypatch.setattr("bertscape.http.job._POLL", (0.0, 0.0))
-    monkeypatch.setattr("bertscape.study.running._PAUSE", 0.0)
+    monkeypatch.setattr("bertscape.http.job.POLL_S", (0.0, 0.0))
+    monkeypatch.setattr("bertscape.study.running.PAUSE_S", 0.0)
     data = {name: {"path": f"/{name}.tsv"} for name in ("train", "eval")}
     job = {"model": {"pretrained": "/0", "finetuned": "/1"}, "data": {**data, "text": "sentence"}}
     (tmp_path / "mrpc.h5").write_bytes(content({"kind": "surface", "y": {"toward": "/2"}, **job}))

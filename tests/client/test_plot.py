@@ -120,7 +120,10 @@ def test_a_failed_self_check_is_written_in_red(make_surface: Any, kind: str) -> 
     figure = plot_surface(make_surface(kind, passed=False))
     text = figure.get_supxlabel()
     assert "self-check FAILED at finetuned (α = 1, β = 0)" in text
-    assert figure._supxlabel.get_color() == "#c00000"
+    from matplotlib.text import Text
+
+    (drawn,) = figure.findobj(lambda one: isinstance(one, Text) and one.get_text() == text)
+    assert drawn.get_color() == "#c00000"
 
 
 def test_a_curve_has_bands_and_marks(make_surface: Any) -> None:

@@ -53,8 +53,9 @@ get in."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; a wrong input ends as a line, not a traceback."""
     available = commands()
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parser(available).parse_args(arguments)
+        options = _parser(available, arguments).parse_args(arguments)
         command = available[options.command]
         command.require()
         return _flushed(command.run(options))
@@ -70,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return JOB_FAILED
 
 
-def _parser(available: dict[str, Command]) -> argparse.ArgumentParser:
+def _parser(available: dict[str, Command], arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """With the options of the chosen command alone: those of the others may take long to load."""
+    chosen = next((one for one in arguments if not one.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="bertscape",
         description="Loss landscapes of fine-tuned BERT models.",
@@ -87,7 +90,8 @@ def _parser(available: dict[str, Command]) -> argparse.ArgumentParser:
             description=f"{command.help[:1].upper()}{command.help[1:]}.",
             allow_abbrev=False,
         )
-        command.add_arguments(subparser)
+        if command.name == chosen:
+            command.add_arguments(subparser)
     return parser
 
 

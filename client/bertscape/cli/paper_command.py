@@ -5,11 +5,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertscape.cli.text import warn_of_failed_checks, write_hint, write_json, write_line
-from bertscape.http import Client, Retries, require_service
-from bertscape.spec import StudySpec, load_study
-from bertscape.study import REPORT, StudyResults, own_service, run_study
 from bertscape.values import (
     DONE,
     BertscapeError,
@@ -18,8 +16,13 @@ from bertscape.values import (
     ProblemType,
 )
 
+if TYPE_CHECKING:
+    from bertscape.http import Client
+    from bertscape.spec import StudySpec
+    from bertscape.study import StudyResults
+
 _NAME = "paper"
-_PATIENCE = Retries(tries=10**6, seconds=300.0)  # as long as the restart of a service takes
+_PATIENCE_S = 300.0  # with a service of others: as long as its restart takes
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -42,6 +45,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _paper(options: Namespace) -> int:
+    from bertscape.spec import load_study
+
     study = load_study(options.spec)
     url = options.url or os.environ.get("BERTSCAPE_URL")
     results = write_paper(study, _folder(options), url, options.token)
@@ -50,8 +55,8 @@ def _paper(options: Namespace) -> int:
 
 
 def write_paper(
-    study: StudySpec, folder: Path, url: str | None = None, token: str | None = None
-) -> StudyResults:
+    study: "StudySpec", folder: Path, url: str | None = None, token: str | None = None
+) -> "StudyResults":
     """Run a study, and write its report, as `bertscape paper` does.
 
     Args:
@@ -65,6 +70,7 @@ def write_paper(
             been written before.
     """
     from bertscape.report import write_report
+    from bertscape.study import REPORT, StudyResults, run_study
 
     with _client(study, folder, url, token) as client:
         try:
@@ -77,14 +83,19 @@ def write_paper(
 
 
 @contextmanager
-def _client(study: StudySpec, folder: Path, url: str | None, token: str | None) -> Iterator[Client]:
+def _client(
+    study: "StudySpec", folder: Path, url: str | None, token: str | None
+) -> "Iterator[Client]":
+    from bertscape.http import Client, Retries, require_service
+    from bertscape.study import own_service
+
     if url is None:
         require_service(_NAME)
         write_hint(f"{folder}: calling this again after an interruption goes on from there")
         with own_service(study, folder) as client:
             yield client
     else:
-        with Client(url, token, retries=_PATIENCE) as client:
+        with Client(url, token, retries=Retries(tries=10**6, seconds=_PATIENCE_S)) as client:
             yield client
 
 
@@ -97,7 +108,9 @@ def _folder(options: Namespace) -> Path:
     return folder
 
 
-def _tell(results: StudyResults, folder: Path, *, as_json: bool) -> None:
+def _tell(results: "StudyResults", folder: Path, *, as_json: bool) -> None:
+    from bertscape.study import REPORT
+
     for found in (results.curves, results.surfaces, results.layers, results.rollbacks):
         for one in found.values():
             warn_of_failed_checks([check.to_json() for check in one.self_checks])

@@ -6,26 +6,16 @@ from typing import TYPE_CHECKING
 
 from bertscape.cli.service_commands import refuse_unwritable
 from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
-from bertscape.results import (
-    Result,
-    Surface,
-    read_result,
-)
-from bertscape.values import (
-    DONE,
-    NUMBERS,
-    Command,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import DONE, Command, InvalidInput, ProblemType
 
 if TYPE_CHECKING:
     from bertscape.figures import Figure
-
-_VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
+    from bertscape.results import Result
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    from bertscape.values import NUMBERS
+
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="a surface or a rollback, an HDF5 file"
     )
@@ -39,17 +29,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--value",
         action="append",
-        choices=_VALUES,
+        choices=[name for name in NUMBERS if not name.endswith("_stderr")],
         help="what to draw of a surface; may be repeated (default: train_loss and eval_error)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _plot(options: Namespace) -> int:
-    from bertscape.figures import (
-        picture_format,
-        save_figure,
-    )
+    from bertscape.figures import picture_format, save_figure
+    from bertscape.results import read_result
 
     output = options.output or options.file.with_suffix(".png")
     picture_format(output)
@@ -64,11 +52,9 @@ def _plot(options: Namespace) -> int:
     return DONE
 
 
-def _figure(result: Result, values: list[str] | None) -> "Figure":
-    from bertscape.figures import (
-        DEFAULT_VALUES,
-        plot_surface,
-    )
+def _figure(result: "Result", values: list[str] | None) -> "Figure":
+    from bertscape.figures import DEFAULT_VALUES, plot_surface
+    from bertscape.results import Surface
 
     if isinstance(result, Surface):
         return plot_surface(result, values or DEFAULT_VALUES)

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from bertscape.cli.service_commands import refuse_unwritable
 from bertscape.cli.text import write_line
-from bertscape.study import StudyResults
-from bertscape.values import (
-    DONE,
-    Command,
-)
+from bertscape.values import DONE, Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -31,6 +27,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _report(options: Namespace) -> int:
     from bertscape.report import write_report
+    from bertscape.study import StudyResults
 
     output = options.output or options.study / "report.html"
     results = StudyResults.load(options.study)

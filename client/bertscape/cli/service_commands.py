@@ -3,6 +3,7 @@
 import contextlib
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertscape.cli.text import (
     job_text,
@@ -13,16 +14,7 @@ from bertscape.cli.text import (
     write_json,
     write_line,
 )
-from bertscape.http import (
-    DEFAULT_URL,
-    Client,
-    Job,
-    JobProgress,
-)
-from bertscape.results import read_result
-from bertscape.spec import FinetuneSpec, load_spec
 from bertscape.values import (
-    COMPLETED,
     DONE,
     JOB_FAILED,
     Command,
@@ -30,6 +22,10 @@ from bertscape.values import (
     ProblemType,
     ServiceError,
 )
+
+if TYPE_CHECKING:
+    from bertscape.http import Client, Job
+    from bertscape.results import Result
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -40,11 +36,15 @@ def refuse_unwritable(path: Path) -> None:
         )
 
 
-def _client(options: Namespace) -> Client:
+def _client(options: Namespace) -> "Client":
+    from bertscape.http import Client
+
     return Client(options.url, options.token)
 
 
 def _add_service(parser: ArgumentParser, json: str = "print the job as JSON") -> None:
+    from bertscape.http import DEFAULT_URL
+
     service = parser.add_argument_group("service")
     service.add_argument(
         "--url", help=f"address of the service (default: $BERTSCAPE_URL, else {DEFAULT_URL})"
@@ -79,6 +79,8 @@ def _add_submit(parser: ArgumentParser) -> None:
 
 
 def _submit(options: Namespace) -> int:
+    from bertscape.spec import load_spec
+
     if options.output is not None:
         if not options.wait:
             raise InvalidInput.of(
@@ -86,7 +88,7 @@ def _submit(options: Namespace) -> int:
             )
         refuse_unwritable(options.output)
     spec = load_spec(options.spec)
-    if options.output is not None and isinstance(spec, FinetuneSpec):
+    if options.output is not None and spec.result_form is None:
         expected = "none for a fine-tuning, whose checkpoints stay where the service runs"
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "-o", str(options.output), expected)
     with _client(options) as client:
@@ -99,13 +101,13 @@ def _submit(options: Namespace) -> int:
         if options.output is not None:
             # What is computed is worth having, whatever became of the rest; its absence then
             # is no news beside the reason why the job ended.
-            forgiven = () if job.state == COMPLETED else (ServiceError,)
+            forgiven = () if job.completed else (ServiceError,)
             with contextlib.suppress(*forgiven):
                 _fetch_to(job, options.output)
         return _report_end(job, as_json=options.json)
 
 
-def _show_submitted(job: Job, *, as_json: bool) -> None:
+def _show_submitted(job: "Job", *, as_json: bool) -> None:
     if as_json:
         write_json(job.status.to_json())
     else:
@@ -113,13 +115,15 @@ def _show_submitted(job: Job, *, as_json: bool) -> None:
         write_hint(f"bertscape watch {job.id}")
 
 
-def _follow(job: Job) -> None:
+def _follow(job: "Job") -> None:
+    from bertscape.http import JobProgress
+
     with JobProgress(job.status) as progress:
         for status in job.events():
             progress.show(status)
 
 
-def _report_end(job: Job, *, as_json: bool) -> int:
+def _report_end(job: "Job", *, as_json: bool) -> int:
     """Say how a job ended, and return the exit status that goes with it."""
     if as_json:
         write_json(job.status.to_json())
@@ -175,7 +179,7 @@ def _watch(options: Namespace) -> int:
         for status in job.events():
             write_json(status.to_json())
         warn_of_failed_checks(job.status.self_checks)
-        return DONE if job.state == COMPLETED else JOB_FAILED
+        return DONE if job.completed else JOB_FAILED
 
 
 JOBS = Command(name="jobs", help="list the jobs", add_arguments=_add_jobs, run=_jobs)
@@ -201,9 +205,9 @@ def _add_fetch(parser: ArgumentParser) -> None:
 def _fetch(options: Namespace) -> int:
     refuse_unwritable(options.output)
     with _client(options) as client:
-        job = client.job(options.id)
-        share = _fetch_to(job, options.output)
-    warn_of_failed_checks([check.to_json() for check in read_result(options.output).self_checks])
+        result = _fetch_to(client.job(options.id), options.output)
+    share = float(result.evaluated.mean())
+    warn_of_failed_checks([check.to_json() for check in result.self_checks])
     if options.json:
         write_json({"output": str(options.output), "complete": share == 1, "share": share})
     elif share < 1:
@@ -213,9 +217,11 @@ def _fetch(options: Namespace) -> int:
     return DONE
 
 
-def _fetch_to(job: Job, path: Path) -> float:
-    """Download, and return the share of points that the file holds."""
-    return float(read_result(job.fetch(path)).evaluated.mean())
+def _fetch_to(job: "Job", path: Path) -> "Result":
+    """Download, and return what the file holds."""
+    from bertscape.results import read_result
+
+    return read_result(job.fetch(path))
 
 
 def _cancel(options: Namespace) -> int:

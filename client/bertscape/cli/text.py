@@ -3,14 +3,10 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bertscape.http import outlook
-from bertscape.results import (
-    describe_failures,
-    summarize,
-)
-from bertscape.values import JobStatus
+if TYPE_CHECKING:
+    from bertscape.values import JobStatus
 
 
 def write_line(text: str) -> None:
@@ -32,6 +28,8 @@ def write_hint(text: str) -> None:
 
 def warn_of_failed_checks(checks: Sequence[Mapping[str, Any]]) -> None:
     """A line on standard error for each self-check that failed."""
+    from bertscape.results import describe_failures
+
     for sentence in describe_failures(checks):
         sys.stderr.write(f"bertscape: {sentence}\n")
 
@@ -45,7 +43,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def jobs_table(jobs: Sequence[JobStatus]) -> str:
+def jobs_table(jobs: "Sequence[JobStatus]") -> str:
     """One line a job; what fine-tunings left behind where there are any."""
     trained = any(job.output for job in jobs)
     rows = [["ID", "STATE", "POINTS", "KIND", *(["OUTPUT"] if trained else []), "NAME"]]
@@ -56,8 +54,11 @@ def jobs_table(jobs: Sequence[JobStatus]) -> str:
     return table(rows)
 
 
-def job_text(job: JobStatus) -> str:
+def job_text(job: "JobStatus") -> str:
     """One job, a line for each thing to know."""
+    from bertscape.http import outlook
+    from bertscape.results import summarize
+
     share = f" ({100 * job.points_done // job.points_total} %)" if job.points_total else ""
     lines = {
         "id": job.id,
@@ -74,7 +75,7 @@ def job_text(job: JobStatus) -> str:
     return table([(f"{key}:", text) for key, text in lines.items() if text])
 
 
-def output_text(job: JobStatus, before: str = "") -> str:
+def output_text(job: "JobStatus", before: str = "") -> str:
     """What a fine-tuning left behind, after `before`; nothing of other jobs."""
     if job.output is None:
         return ""
@@ -85,6 +86,6 @@ def output_text(job: JobStatus, before: str = "") -> str:
     return f"{before}{known}{count} {noun} in {job.output.folder}"
 
 
-def _name(job: JobStatus) -> str:
+def _name(job: "JobStatus") -> str:
     # A name is free text: a line break in it must not make two lines of one job.
     return " ".join((job.name or "").split())

@@ -34,7 +34,7 @@ from bertscape.values import (
 )
 
 _SILENCE = 60.0  # seconds; the service sends a comment more often than that
-_POLL = (1.0, 5.0)  # seconds between two looks at a job: at first, and later
+POLL_S = (1.0, 5.0)  # seconds between two looks at a job: at first, and later
 _OUTAGE = 300.0  # seconds that a followed service may be away, for a restart
 
 
@@ -64,6 +64,11 @@ class Job:
     def state(self) -> str:
         """Its state when last seen: queued, preparing, running, completed, failed, cancelled."""
         return self.status.state
+
+    @property
+    def completed(self) -> bool:
+        """Whether it had ended well when last seen."""
+        return self.status.state == COMPLETED
 
     @property
     def error(self) -> Problem | None:
@@ -160,12 +165,12 @@ class Job:
         intervals where there is none. Raises what `wait` raises, but for `JobFailed`.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        pause, streaming = _POLL[0], True
+        pause, streaming = POLL_S[0], True
         while True:
             if streaming:
                 try:
                     for status in self._stream(deadline):
-                        pause = _POLL[0]
+                        pause = POLL_S[0]
                         yield status
                         if status.final:
                             return
@@ -179,11 +184,11 @@ class Job:
                 return
             left = self._left(deadline)
             time.sleep(min(pause, left))
-            pause = min(_POLL[1], pause * 1.5)
+            pause = min(POLL_S[1], pause * 1.5)
 
     def raise_for_failure(self) -> None:
         """Raise `JobFailed` where the job ended as failed or cancelled."""
-        if not self.status.final or self.state == COMPLETED:
+        if not self.status.final or self.completed:
             return
         problem = Problem(ProblemType.JOB_NOT_ACTIVE, f"job {self.id} was {self.state}")
         if self.error is not None:

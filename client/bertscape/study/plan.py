@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from bertscape.spec import (
     Checkpoint,
@@ -84,9 +84,9 @@ class Step:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _replaced(self, job: Callable[[str], str]) -> JobSpec:
-        def checkpoint(_: str, value: Any) -> Any:
-            if isinstance(value, dict) and "job" in value:
-                return {**value, "job": job(value["job"])}
+        def checkpoint(_: str, value: Checkpoint) -> Checkpoint:
+            if isinstance(value, JobOutput):
+                return value.model_copy(update={"job": job(value.job)})
             return value
 
         return with_sources(self.spec, checkpoint)

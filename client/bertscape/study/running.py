@@ -47,7 +47,7 @@ from bertscape.values import (
 REFUSED, BLOCKED, WAITING = "refused", "blocked", "waiting"  # states that no job has
 _FAILED = ("failed", "cancelled")
 _NOTHING_TO_CANCEL = (ProblemType.JOB_NOT_FOUND, ProblemType.JOB_NOT_ACTIVE)
-_PAUSE = 1.0  # seconds between two looks at the jobs
+PAUSE_S = 1.0  # seconds between two looks at the jobs
 # The service is in trouble, or does not know us: no fault of one step.
 _NO_ANSWER = frozenset({401, 404, 405, 421, 429})
 
@@ -125,7 +125,7 @@ class _Run:
                     self._take(step)
             self._show(bar)
             if not ended:
-                sleep(_PAUSE)
+                sleep(PAUSE_S)
 
     def raise_for_failure(self) -> None:
         """Raise the first refusal, else `JobFailed` for all that failed; first in the plan's order.

@@ -1,4 +1,4 @@
-"""The commands of this package; importable without what they need."""
+"""The commands of this package; importable without what they need, and fast: for `--help`."""
 
 import argparse
 import os
@@ -7,24 +7,14 @@ import sys
 import threading
 from pathlib import Path
 
-from bertscape.spec import Limits
-from bertscape.values import (
-    DEFAULT_TILE_POINTS,
-    DONE,
-    Command,
-)
-from bertscape_service.configuration import (
-    ALLOWED_ROOTS_VARIABLE,
-    DEFAULT_HOST,
-    DEFAULT_PORT,
-    DEFAULT_STATE_DIRECTORY,
-    STATE_DIRECTORY_VARIABLE,
-    TOKEN_VARIABLE,
-    Settings,
-)
+from bertscape.values import DONE, Command
 
 
 def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    from bertscape.spec import Limits
+    from bertscape.values import DEFAULT_TILE_POINTS
+    from bertscape_service.configuration import DEFAULT_STATE_DIRECTORY, STATE_DIRECTORY_VARIABLE
+
     _add_network_arguments(parser.add_argument_group("who may reach it"))
     _add_cluster_arguments(parser.add_argument_group("what it computes on"))
     parser.add_argument(
@@ -57,6 +47,13 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_network_arguments(group: argparse._ArgumentGroup) -> None:
+    from bertscape_service.configuration import (
+        ALLOWED_ROOTS_VARIABLE,
+        DEFAULT_HOST,
+        DEFAULT_PORT,
+        TOKEN_VARIABLE,
+    )
+
     group.add_argument(
         "--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)"
     )
@@ -111,6 +108,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from bertscape_service.configuration import Settings
+
     settings = Settings.of(options, os.environ)
     if options.end_with_input:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()

@@ -190,7 +190,8 @@ def test_the_page_names_every_reading_and_every_option() -> None:
     page = (Path(__file__).parents[3] / "docs" / "readings.md").read_text(encoding="utf-8")
     parser = argparse.ArgumentParser(add_help=False)
     MEASURE.add_arguments(parser)
-    options = [name for action in parser._actions for name in action.option_strings]
+    options = re.findall(r"(?<!\S)--?[a-z][\w-]*", parser.format_help())
+    assert "--json" in options
     functions = [name for name in readings.__all__ if inspect.isfunction(getattr(readings, name))]
     assert len(functions) > 8
     assert [name for name in functions + options if not re.search(rf"`{name}\b", page)] == []

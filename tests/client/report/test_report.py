@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from bowl_study import a_layer_surface, a_surface, bowl, build
+from tests.client.report.bowl_study import a_layer_surface, a_surface, bowl, build
 
 from bertscape.cli import main
 from bertscape.cli.report_command import REPORT
@@ -560,7 +560,8 @@ def test_the_page_names_every_section_every_option_and_every_finding(results: St
     text = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
     parser = argparse.ArgumentParser(add_help=False)
     REPORT.add_arguments(parser)
-    options = [name for action in parser._actions for name in action.option_strings]
+    options = re.findall(r"(?<!\S)--?[a-z][\w-]*", parser.format_help())
+    assert "--json" in options
     titles = [one.title for one in page(results).sections]
     assert [name for name in (*titles, *options) if name not in text and name != "--output"] == []
     findings = [name.replace("-", " ") for name in STATEMENTS]

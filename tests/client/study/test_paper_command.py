@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from played_service import PlayedService
+from tests.client.study.played_service import PlayedService
 
 from bertscape.cli import main
 
@@ -19,8 +19,8 @@ def service(make_surface: Any, monkeypatch: pytest.MonkeyPatch) -> PlayedService
     from bertscape.results.surface_file import surface_bytes
 
     played = PlayedService(lambda spec: surface_bytes(make_surface(spec["kind"])))
-    monkeypatch.setattr("bertscape.cli.paper_command.Client", lambda *_, **__: played.client())
-    monkeypatch.setattr("bertscape.study.running._PAUSE", 0.0)
+    monkeypatch.setattr("bertscape.http.Client", lambda *_, **__: played.client())
+    monkeypatch.setattr("bertscape.study.running.PAUSE_S", 0.0)
     return played
 
 

@@ -13,9 +13,6 @@ from bertscape.cli import (
     write_json,
     write_line,
 )
-from bertscape.http import StageProgress
-from bertscape.results import summarize
-from bertscape.spec import FinetuneSpec, Training, load_spec, parse_spec
 from bertscape.values import (
     DONE,
     Command,
@@ -24,7 +21,9 @@ from bertscape.values import (
 )
 
 if TYPE_CHECKING:
+    from bertscape.http import StageProgress
     from bertscape.results import Result
+    from bertscape.spec import FinetuneSpec
     from bertscape_workers.training import FineTuned
 
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
@@ -67,6 +66,8 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> int:
+    from bertscape.spec import FinetuneSpec, load_spec
+
     spec = load_spec(options.spec)
     if isinstance(spec, FinetuneSpec):
         return _train(spec, options, "run")
@@ -81,7 +82,7 @@ def _run(options: Namespace) -> int:
     return DONE
 
 
-def _train(spec: FinetuneSpec, options: Namespace, command: str) -> int:
+def _train(spec: "FinetuneSpec", options: Namespace, command: str) -> int:
     from bertscape_workers.jobs import train_here
 
     output = options.output.expanduser()
@@ -92,8 +93,10 @@ def _train(spec: FinetuneSpec, options: Namespace, command: str) -> int:
 
 
 @contextmanager
-def _stages(interrupted: str) -> Iterator[StageProgress]:
+def _stages(interrupted: str) -> "Iterator[StageProgress]":
     """Bars for the stages of a run; `interrupted` is said where it is."""
+    from bertscape.http import StageProgress
+
     stages = StageProgress()
     try:
         yield stages
@@ -106,6 +109,8 @@ def _stages(interrupted: str) -> Iterator[StageProgress]:
 
 
 def _report(result: "Result", output: Path, *, as_json: bool) -> None:
+    from bertscape.results import summarize
+
     checks = [check.model_dump(mode="json") for check in result.self_checks]
     points, failed = int(result.evaluated.sum()), len(result.failed_self_checks)
     warn_of_failed_checks(checks)
@@ -204,8 +209,10 @@ def _finetune(options: Namespace) -> int:
     return _train(spec, options, "finetune")
 
 
-def _finetune_spec(options: Namespace) -> FinetuneSpec:
+def _finetune_spec(options: Namespace) -> "FinetuneSpec":
     """The job that the options describe, with a spec's own checks and messages."""
+    from bertscape.spec import FinetuneSpec, Training, parse_spec
+
     settings = {name: getattr(options, name) for name in Training.model_fields}
     tokenizer = None if options.tokenizer is None else _path(options.tokenizer)
     model = {"pretrained": _pretrained(options), "tokenizer": tokenizer}
