@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from bertscape_service.journal import (
     RunFacts,
     TileRow,
 )
+from bertscape_service.journal.parsing import ParsedTexts
 from bertscape_service.journal.schema import UPGRADES
 from bertscape_service.journal.writer import (
     JournalUnavailable,
@@ -106,14 +108,16 @@ def test_a_job_is_read_back_as_it_was_submitted(journal: Journal, path: Path) ->
     reopened.close()
 
 
-def test_the_file_is_durable_and_strict(journal: Journal, path: Path) -> None:
+def test_the_file_is_durable_and_strict(path: Path) -> None:
+    writer = JournalWriter(path)
     seen = {
-        name: journal._writer.submit(
+        name: writer.submit(
             lambda connection, name=name: connection.execute(f"PRAGMA {name}").fetchone()[0],
             lasting=False,
         ).result()
         for name in ("journal_mode", "synchronous", "user_version", "foreign_keys")
     }
+    writer.close()
     assert seen == {
         "journal_mode": "wal",
         "synchronous": 2,
@@ -262,51 +266,68 @@ def test_changes_of_many_threads_all_arrive(journal: Journal) -> None:
 class TestFullDisk:
     """SQLite's own limit of pages stands in for the disk's."""
 
-    def fill(self, journal: Journal) -> None:
-        def limit(connection: sqlite3.Connection) -> None:
+    @pytest.fixture
+    def writer(self, path: Path) -> JournalWriter:
+        return JournalWriter(path)
+
+    @pytest.fixture
+    def journal(self, path: Path, writer: JournalWriter) -> Iterator[Journal]:
+        journal = Journal(path, writer)
+        yield journal
+        journal.close()
+
+    def fill(self, journal: Journal, writer: JournalWriter) -> sqlite3.Connection:
+        def limit(connection: sqlite3.Connection) -> sqlite3.Connection:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             connection.execute(f"PRAGMA max_page_count = {pages}")
+            return connection
 
-        journal._writer.submit(limit, lasting=False).result()
+        connection = writer.submit(limit, lasting=False).result()
         for number in range(100):  # until the pages there are full
             error = journal.add_job(new_job(f"filler {number}")).exception()
             if error is not None:
                 assert isinstance(error, JournalUnavailable)
-                return
+                return connection
         raise AssertionError("the disk is not full")
 
-    def free(self, journal: Journal) -> None:
+    def free(self, connection: sqlite3.Connection) -> None:
         # The writer is between two tries: its lock is free, and so is its connection.
-        journal._writer._connection.execute("PRAGMA max_page_count = 1000000")
+        connection.execute("PRAGMA max_page_count = 1000000")
 
-    def test_a_submission_is_refused_and_leaves_nothing(self, journal: Journal) -> None:
-        self.fill(journal)
+    def test_a_submission_is_refused_and_leaves_nothing(
+        self, journal: Journal, writer: JournalWriter
+    ) -> None:
+        self.fill(journal, writer)
         with pytest.raises(JournalUnavailable, match="full") as refused:
             journal.add_job(new_job("late")).result()
         assert refused.value.problem.type is ProblemType.UNAVAILABLE
         assert journal.job("late") is None
         assert "full" in journal.fault
 
-    def test_what_was_computed_waits_for_the_disk(self, journal: Journal) -> None:
+    def test_what_was_computed_waits_for_the_disk(
+        self, journal: Journal, writer: JournalWriter
+    ) -> None:
         big = parse_spec({**SPEC.to_json(), "grid": {"x": [0, 1, 2000]}})
         journal.add_job(NewJob("a", big, 1000, "sha")).result()
-        self.fill(journal)
+        connection = self.fill(journal, writer)
         kept = journal.add_tile("a", tile(0, 7.0, points=1000), DONE)
         ended = journal.end_job("a", JobState.COMPLETED)
         refused = journal.add_job(new_job("late"))
         assert isinstance(refused.exception(), JournalUnavailable)
         assert not kept.done()
-        self.free(journal)
+        self.free(connection)
         assert kept.result(30)
         assert ended.result(30)
         assert journal.fault is None
         row = journal.job("a")
         assert (row.state, row.tiles_done) == (JobState.COMPLETED, 1)
 
-    def test_a_journal_that_closes_gives_up_and_says_so(self, journal: Journal) -> None:
+    def test_a_journal_that_closes_gives_up_and_says_so(
+        self, journal: Journal, writer: JournalWriter
+    ) -> None:
         big = parse_spec({**SPEC.to_json(), "grid": {"x": [0, 1, 2000]}})
         journal.add_job(NewJob("a", big, 1000, "sha")).result()
-        self.fill(journal)
+        self.fill(journal, writer)
         kept = journal.add_tile("a", tile(0, 7.0, points=1000), DONE)
         journal.close()
         assert isinstance(kept.exception(), JournalUnavailable)
@@ -341,7 +362,7 @@ def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 2 or older"):
+    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 3 or older"):
         Journal(path)
 
 
@@ -375,11 +396,10 @@ def test_a_later_upgrade_keeps_the_rows(path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("bertscape_service.journal.schema.UPGRADES", later)
     second = Journal(path)
     assert second.job("a") is not None
-    note = second._writer.submit(
-        lambda connection: connection.execute("SELECT note FROM jobs").fetchone(), lasting=False
-    )
-    assert note.result() == (None,)
     second.close()
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT note FROM jobs").fetchone() == (None,)
+    other.close()
 
 
 def test_a_journal_of_version_1_takes_outputs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,14 +410,56 @@ def test_a_journal_of_version_1_takes_outputs(path: Path, monkeypatch: pytest.Mo
         " updated, body_sha256) VALUES ('a', 'running', ?, 2, 5, 3, 1.0, 1.0, 'sha')"
     )
     text = json.dumps(SPEC.to_json())
-    first._writer.submit(lambda one: one.execute(statement, (text,)), lasting=False).result()
     first.close()
+    with sqlite3.connect(path) as other:
+        other.execute(statement, (text,))
+    other.close()
     monkeypatch.undo()
     second = Journal(path)
     row = second.job("a")
     assert row is not None
     assert (row.spec, row.output) == (SPEC, None)
     second.close()
+
+
+def test_a_spec_is_parsed_once_however_often_its_row_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[dict[str, Any]] = []
+
+    def noted(value: dict[str, Any]) -> JobSpec:
+        parsed.append(value)
+        return parse_spec(value)
+
+    monkeypatch.setattr("bertscape_service.journal.parsing.parse_spec", noted)
+    journal = Journal(path)
+    for job_id in "abc":
+        journal.add_job(new_job(job_id)).result()
+    journal.add_job(NewJob("d", parse_spec(FINETUNE), 1, "sha")).result()
+    for _ in range(3):
+        assert [row.spec.kind for row in journal.jobs(10)] == ["finetune", *["curve"] * 3]
+        row = journal.job("a")
+        assert row is not None
+        assert (row.spec, row.spec_values) == (SPEC, SPEC.to_json())
+        journal.unfinished()
+    journal.close()
+    assert [value["kind"] for value in parsed] == ["curve", "finetune"]
+
+
+def test_texts_are_kept_as_long_as_there_is_room() -> None:
+    parsed: list[str] = []
+
+    def parse(text: str) -> int:
+        parsed.append(text)
+        return len(text)
+
+    texts = ParsedTexts(parse, characters=10)
+    assert [texts("aaaa"), texts("bbbb"), texts("aaaa"), texts("cccc")] == [4] * 4
+    assert parsed == ["aaaa", "bbbb", "cccc"]
+    assert (texts("aaaa"), parsed[-1]) == (4, "cccc")  # used after b, which had to go
+    assert (texts("bbbb"), parsed[-1]) == (4, "bbbb")
+    assert texts("d" * 11) == 11  # too long to be kept, and all that was kept goes
+    assert (texts("d" * 11), len(parsed)) == (11, 6)
 
 
 def test_an_output_is_committed_with_its_tile(journal: Journal) -> None:
@@ -429,6 +491,7 @@ import sys
 from dataclasses import replace
 import numpy as np
 from pathlib import Path
+from typing import Any
 from bertscape.spec import parse_spec
 from bertscape_service.journal.journal import Journal
 from bertscape_service.journal.rows import AttemptRow, NewJob, Outcome, TileRow
@@ -467,8 +530,7 @@ def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
     assert set(range(max(acknowledged, default=50) + 1)) <= set(kept)
     assert all((numbers == index / 3).all() for index, numbers in kept.items())
     assert results.row.tiles_done == len(kept) == len(results.attempts)
-    check = journal._writer.submit(
-        lambda connection: connection.execute("PRAGMA integrity_check").fetchone(), lasting=False
-    )
-    assert check.result() == ("ok",)
     journal.close()
+    with sqlite3.connect(path) as other:
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    other.close()

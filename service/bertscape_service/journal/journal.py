@@ -27,18 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from bertscape.spec import JobSpec, parse_spec
 from bertscape.values import (
     Pins,
     Problem,
     TrainingOutput,
 )
+from bertscape_service.journal.parsing import RowParser, attempt_row, tile_rows
 from bertscape_service.journal.rows import (
     Added,
     AttemptRow,
     JobRow,
     NewJob,
-    Outcome,
     Results,
     RunFacts,
     TileRow,
@@ -51,13 +50,17 @@ from bertscape_service.scheduling import JobState
 class Journal:
     """The jobs, tiles and attempts of one state directory.
 
+    Args:
+        path: the file; made if it is not there.
+        writer: what writes to it; by default one of its own. `close` closes it too.
+
     Raises:
         InvalidInput: the file is not a journal, or that of a newer version.
         JournalUnavailable: the disk refuses, also from every method that reads.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._writer = JournalWriter(path)
+    def __init__(self, path: Path, writer: JournalWriter | None = None) -> None:
+        self._writer = writer or JournalWriter(path)
         self._reader = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro",
             uri=True,
@@ -66,6 +69,7 @@ class Journal:
         )
         self._reader.row_factory = sqlite3.Row
         self._reading = threading.Lock()
+        self._parser = RowParser()
 
     def close(self) -> None:
         """Commit what waits, and close the file."""
@@ -82,7 +86,9 @@ class Journal:
 
     def add_job(self, job: NewJob) -> "Future[Added]":
         """Write a job down, or find the one whose idempotency key this is."""
-        return self._writer.submit(lambda connection: _add_job(connection, job), lasting=False)
+        return self._writer.submit(
+            lambda connection: _add_job(connection, job, self._parser), lasting=False
+        )
 
     def mark(self, job_id: str, state: JobState) -> "Future[bool]":
         """Record how far an unfinished job is; False where it has ended."""
@@ -135,12 +141,12 @@ class Journal:
         """The job of that id, or None."""
         with self._read() as reader:
             row = reader.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return _job_row(row) if row else None
+        return self._parser.job(row) if row else None
 
     def job_of_key(self, idempotency_key: str, body_sha256: str) -> Added | None:
         """The job that was submitted with this key, or None."""
         with self._read() as reader:
-            return _find_key(reader, idempotency_key, body_sha256)
+            return _find_key(reader, idempotency_key, body_sha256, self._parser)
 
     def jobs(self, limit: int, after: int | None = None) -> tuple[JobRow, ...]:
         """At most `limit` jobs, the newest first: those older than the one numbered `after`."""
@@ -149,13 +155,13 @@ class Journal:
                 "SELECT * FROM jobs WHERE number < ? ORDER BY number DESC LIMIT ?",
                 (2**62 if after is None else after, limit),
             ).fetchall()
-        return tuple(_job_row(row) for row in rows)
+        return tuple(self._parser.job(row) for row in rows)
 
     def unfinished(self) -> tuple[UnfinishedJob, ...]:
         """Every job that has not ended, in the order of submission, with what it lacks."""
         with self._read() as reader:
             rows = reader.execute("SELECT * FROM jobs WHERE active ORDER BY number").fetchall()
-            return tuple(_unfinished(reader, _job_row(row)) for row in rows)
+            return tuple(_unfinished(reader, self._parser.job(row)) for row in rows)
 
     def results(self, job_id: str) -> Results | None:
         """All that the job's surface is made from, read at one moment; None: no such job."""
@@ -163,14 +169,14 @@ class Journal:
             row = reader.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
             if row is None:
                 return None
-            job = _job_row(row)
+            job = self._parser.job(row)
             attempts = reader.execute(
                 "SELECT * FROM attempts WHERE job = ? ORDER BY number", (job.number,)
             )
             return Results(
                 job,
-                tuple(_tile_rows(reader, job)),
-                tuple(_attempt_row(attempt) for attempt in attempts),
+                tuple(tile_rows(reader, job)),
+                tuple(attempt_row(attempt) for attempt in attempts),
             )
 
     @contextmanager
@@ -190,9 +196,9 @@ class Journal:
 # Changes, each inside a transaction of the writer.
 
 
-def _add_job(connection: sqlite3.Connection, job: NewJob) -> Added:
+def _add_job(connection: sqlite3.Connection, job: NewJob, parser: RowParser) -> Added:
     if job.idempotency_key is not None:
-        earlier = _find_key(connection, job.idempotency_key, job.body_sha256)
+        earlier = _find_key(connection, job.idempotency_key, job.body_sha256, parser)
         if earlier is not None:
             return earlier
     points, now = job.spec.point_count, time.time()
@@ -211,23 +217,26 @@ def _add_job(connection: sqlite3.Connection, job: NewJob) -> Added:
             job.body_sha256,
         ),
     )
-    return Added(_by_id(connection, job.id), created=True, same_body=True)
+    return Added(_by_id(connection, job.id, parser), created=True, same_body=True)
 
 
-def _find_key(connection: sqlite3.Connection, key: str, body_sha256: str) -> Added | None:
+def _find_key(
+    connection: sqlite3.Connection, key: str, body_sha256: str, parser: RowParser
+) -> Added | None:
     found = connection.execute(
         "SELECT id, body_sha256 FROM jobs WHERE idempotency_key = ?", (key,)
     ).fetchone()
     if found is None:
         return None
     job_id, earlier = found
-    return Added(_by_id(connection, job_id), created=False, same_body=earlier == body_sha256)
+    row = _by_id(connection, job_id, parser)
+    return Added(row, created=False, same_body=earlier == body_sha256)
 
 
-def _by_id(connection: sqlite3.Connection, job_id: str) -> JobRow:
+def _by_id(connection: sqlite3.Connection, job_id: str, parser: RowParser) -> JobRow:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    return _job_row(cursor.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+    return parser.job(cursor.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
 
 
 def _set_state(
@@ -258,17 +267,9 @@ def _add_tile(
 ) -> bool:
     blob = np.ascontiguousarray(tile.numbers, dtype="<f8").tobytes()
     added = connection.execute(
-        "INSERT OR IGNORE INTO tiles (job, tile, numbers, worker, device, attempt, seconds)"
-        " SELECT number, ?, ?, ?, ?, ?, ? FROM jobs WHERE id = ? AND active",
-        (
-            tile.tile,
-            blob,
-            attempt.worker,
-            attempt.device,
-            attempt.attempt,
-            attempt.seconds,
-            job_id,
-        ),
+        "INSERT OR IGNORE INTO tiles (job, tile, numbers)"
+        " SELECT number, ?, ? FROM jobs WHERE id = ? AND active",
+        (tile.tile, blob, job_id),
     )
     if added.rowcount != 1:
         return False
@@ -304,55 +305,7 @@ def _add_attempt(connection: sqlite3.Connection, job_id: str, attempt: AttemptRo
     )
 
 
-# Rows as values.
-
-
-def _job_row(row: sqlite3.Row) -> JobRow:
-    spec = parse_spec(json.loads(row["spec"]))
-    return JobRow(
-        number=row["number"],
-        id=row["id"],
-        state=JobState(row["state"]),
-        spec=spec,
-        tile_points=row["tile_points"],
-        points_total=row["points_total"],
-        tiles_total=row["tiles_total"],
-        points_done=row["points_done"],
-        tiles_done=row["tiles_done"],
-        revision=row["revision"],
-        created=row["created"],
-        updated=row["updated"],
-        findings=_findings(spec, row["findings"]),
-        run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
-        error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
-        output=TrainingOutput.from_json(json.loads(row["output"])) if row["output"] else None,
-    )
-
-
-def _findings(spec: JobSpec, text: str | None) -> Pins | None:
-    return None if text is None else spec.findings_type.model_validate_json(text)
-
-
-def _attempt_row(row: sqlite3.Row) -> AttemptRow:
-    return AttemptRow(
-        tile=row["tile"],
-        attempt=row["attempt"],
-        worker=row["worker"],
-        device=row["device"],
-        outcome=Outcome(row["outcome"]),
-        started=row["started"],
-        seconds=row["seconds"],
-        error=row["error"],
-    )
-
-
-def _tile_rows(reader: sqlite3.Connection, job: JobRow) -> Iterator[TileRow]:
-    rows = reader.execute(
-        "SELECT tile, numbers FROM tiles WHERE job = ? ORDER BY tile", (job.number,)
-    )
-    for tile, blob in rows:
-        numbers = np.frombuffer(blob, dtype="<f8").reshape(-1, len(job.spec.number_names))
-        yield TileRow(tile, numbers)
+# What a restart needs.
 
 
 def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:

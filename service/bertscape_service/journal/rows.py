@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ class JobRow:
     id: str
     state: JobState
     spec: JobSpec
+    spec_values: Mapping[str, Any]  # the spec as plain JSON values
     tile_points: int
     points_total: int
     tiles_total: int

@@ -71,7 +71,14 @@ _VERSION_2 = """
 ALTER TABLE jobs ADD COLUMN output TEXT;  -- JSON: what a fine-tuning left behind
 """
 
-UPGRADES: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE tiles DROP COLUMN worker;  -- `attempts` has all four of them
+ALTER TABLE tiles DROP COLUMN device;
+ALTER TABLE tiles DROP COLUMN attempt;
+ALTER TABLE tiles DROP COLUMN seconds;
+"""
+
+UPGRADES: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 def upgrade(connection: sqlite3.Connection, path: Path) -> None:
