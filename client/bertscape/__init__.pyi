@@ -57,6 +57,6 @@ from .values import (
     TrainingOutput as TrainingOutput,
     TrajectoryFound as TrajectoryFound,
 )
-from .values.version import (
+from .version import (
     __version__ as __version__,
 )

@@ -22,8 +22,8 @@ from bertscape.values import (
     Problem,
     ProblemType,
     ServiceError,
-    version,
 )
+from bertscape.version import version
 
 INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 

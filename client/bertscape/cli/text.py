@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bertscape.values import one_line
+
 if TYPE_CHECKING:
     from bertscape.values import JobStatus
 
@@ -88,4 +90,4 @@ def output_text(job: "JobStatus", before: str = "") -> str:
 
 def _name(job: "JobStatus") -> str:
     # A name is free text: a line break in it must not make two lines of one job.
-    return " ".join((job.name or "").split())
+    return one_line(job.name or "")

@@ -14,6 +14,7 @@ from bertscape.http.job import Job, job_path
 from bertscape.http.retries import Retries
 from bertscape.spec import JobSpec, absolute, load_spec, parse_spec
 from bertscape.values import (
+    TOKEN_VARIABLE,
     InvalidInput,
     JobStatus,
     Problem,
@@ -58,7 +59,7 @@ class Client:
     ) -> None:
         self._connection = Connection(
             url or os.environ.get("BERTSCAPE_URL") or DEFAULT_URL,
-            token or os.environ.get("BERTSCAPE_TOKEN") or None,
+            token or os.environ.get(TOKEN_VARIABLE) or None,
             transport,
             timeout,
             retries or Retries(),

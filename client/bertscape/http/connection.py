@@ -14,9 +14,11 @@ from bertscape.values import (
     ProblemType,
     ServiceError,
     ServiceUnreachable,
+    checked_token,
+    one_line,
     shortened,
-    version,
 )
+from bertscape.version import version
 
 _Answer = TypeVar("_Answer")
 
@@ -235,7 +237,7 @@ def _object(response: httpx2.Response) -> dict[str, Any]:
 def _unexpected(
     response: httpx2.Response, what: str, kind: ProblemType = ProblemType.INTERNAL
 ) -> ServiceError:
-    content = " ".join(response.text.split())
+    content = one_line(response.text)
     body = f": {shortened(content, 100)}" if content else ""
     detail = (
         f"{response.request.method} {response.request.url} answered with {what}{body}; "
@@ -269,10 +271,5 @@ def _headers(token: str | None) -> dict[str, str]:
         "User-Agent": f"bertscape/{version()} Python/{platform.python_version()}",
     }
     if token is not None:
-        if not token.isascii() or not token.isprintable() or " " in token or not token:
-            # The value stays out of the message: it is a secret, if a mistyped one.
-            raise InvalidInput.of(
-                ProblemType.INVALID_VALUE, "token", "…", "printable ASCII characters, no blanks"
-            )
-        headers["Authorization"] = f"Bearer {token}"
+        headers["Authorization"] = f"Bearer {checked_token('token', token)}"
     return headers

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bertscape.values import backoff
+
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
 
 
@@ -23,9 +25,9 @@ class Retries:
 
     def pause(self, failures: int, retry_after: float | None) -> float:
         """Seconds to wait after this many failures, at least what the service asked for."""
-        backoff = min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 30))
+        pause = backoff(failures, self.first_pause, self.longest_pause)
         # Jitter over the upper half: clients that failed together do not come back together.
-        jittered = backoff * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+        jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
         return max(jittered, retry_after or 0.0)
 
 

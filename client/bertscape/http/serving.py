@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertscape.values import (
+    TOKEN_VARIABLE,
     BertscapeError,
     Command,
     Problem,
@@ -21,7 +22,6 @@ from bertscape.values import (
 EXTRA, REQUIRED_MODULES = "service", ("fastapi", "uvicorn", "ray", "torch", "transformers")
 _START_LINE = re.compile(r"http://\S+:\d+")
 _RELEASE_S = 30.0  # that an earlier one may take to let go of the state directory
-_TOKEN = "BERTSCAPE_TOKEN"  # noqa: S105  a name, no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _started(arguments: list[str], token: str, log: Path) -> tuple[subprocess.Po
                 stdout=subprocess.PIPE,
                 stderr=file,
                 text=True,
-                env={**os.environ, _TOKEN: token},
+                env={**os.environ, TOKEN_VARIABLE: token},
             )
         if url := _printed_url(process):
             return process, url

@@ -14,7 +14,8 @@ from bertscape.study import (
     StudyResults,
     TrainingRun,
 )
-from bertscape.values import NUMBERS, plain, version
+from bertscape.values import NUMBERS, plain
+from bertscape.version import version
 
 FORMAT, FORMAT_VERSION = "bertscape report", 1
 

@@ -14,6 +14,7 @@ from .errors import (
     ServiceError as ServiceError,
     ServiceUnreachable as ServiceUnreachable,
     SurfaceFileError as SurfaceFileError,
+    one_line as one_line,
     shortened as shortened,
 )
 from .findings import (
@@ -48,6 +49,7 @@ from .job_status import (
     ProblemDocument as ProblemDocument,
 )
 from .json_values import (
+    JsonModel as JsonModel,
     plain as plain,
 )
 from .layer_group import (
@@ -59,6 +61,7 @@ from .layer_group import (
     THIRDS as THIRDS,
     LayerGroup as LayerGroup,
 )
+from .progress import Progress as Progress
 from .publish import (
     publishing as publishing,
 )
@@ -67,6 +70,8 @@ from .training_output import (
     LogEntry as LogEntry,
     TrainingOutput as TrainingOutput,
 )
-from .version import (
-    version as version,
+from .wire import (
+    TOKEN_VARIABLE as TOKEN_VARIABLE,
+    backoff as backoff,
+    checked_token as checked_token,
 )

@@ -231,6 +231,11 @@ class ServiceUnreachable(ServiceError):
     """No answer came from the service, after all retries."""
 
 
+def one_line(text: object) -> str:
+    """`str(text)` with every run of blanks and line breaks as one blank."""
+    return " ".join(str(text).split())
+
+
 def shortened(value: object, length: int = 200) -> str:
     """`repr(value)`, cut to `length` characters so that a message stays a line."""
     text = value if isinstance(value, str) else repr(value)

@@ -5,11 +5,12 @@ same, or the job fails (two surfaces never mix). Floats survive the trip through
 bit; NaN and infinity travel as the strings "NaN", "Infinity" and "-Infinity".
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from bertscape.values.json_values import JsonModel
 
 Numbers = tuple[float, float, float, float, float, float, float, float]  # as in `NUMBERS`
 
@@ -28,14 +29,8 @@ NUMBERS = (
 """The order of the eight float64 numbers that an evaluator gives at one point."""
 
 
-class _Found(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `model_validate` reads them back as an equal object."""
-        # model_dump(mode="json") keeps NaN a float, which no JSON holds and which equals nothing.
-        values: dict[str, Any] = json.loads(self.model_dump_json())
-        return values
+class _Found(JsonModel):
+    model_config = ConfigDict(extra="forbid")
 
 
 class CheckpointFound(_Found):

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema
 
 from bertscape.values.errors import Problem, ProblemType, ServiceError, shortened
 from bertscape.values.findings import SelfCheck
-from bertscape.values.json_values import plain
+from bertscape.values.json_values import JsonModel
 from bertscape.values.training_output import LogEntry, TrainingOutput
 
 COMPLETED = "completed"
@@ -65,10 +65,10 @@ _Output = Annotated[
 ]
 
 
-class _Open(BaseModel):
+class _Open(JsonModel):
     """A value of a service that may be newer: members that are not known here are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="allow")
 
 
 class JobStage(_Open):
@@ -126,11 +126,6 @@ class JobStatus(_Open):
     def latest(self) -> LogEntry | None:
         """While it trains: the last of each number that was measured."""
         return None if self.progress is None else self.progress.latest
-
-    def to_json(self) -> dict[str, Any]:
-        """The job object, ready for `json.dumps`: NaN and infinity are strings in it."""
-        values: dict[str, Any] = plain(self.model_dump())
-        return values
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:

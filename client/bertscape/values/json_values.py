@@ -1,4 +1,8 @@
-"""Plain JSON values of numbers, arrays and dataclasses; NaN and infinity become strings."""
+"""Plain JSON values of numbers, arrays, dataclasses and models.
+
+JSON holds no number that is not finite: NaN and infinity become the strings "NaN", "Infinity" and
+"-Infinity", here and nowhere else.
+"""
 
 import dataclasses
 import math
@@ -6,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 
 def plain(value: Any) -> Any:
@@ -32,3 +37,15 @@ def plain(value: Any) -> Any:
             return {name: plain(getattr(value, name)) for name in names}
         case _:
             return value
+
+
+class JsonModel(BaseModel):
+    """A model whose JSON holds each of its numbers, those that are not finite included."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `model_validate` reads them back as an equal object."""
+        # model_dump(mode="json") keeps NaN a float, which no JSON holds and which equals nothing.
+        values: dict[str, Any] = plain(self.model_dump())
+        return values

@@ -1,9 +1,10 @@
 """What a fine-tuning left behind: its checkpoints, and how loss and error went on the way."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
+
+from bertscape.values.json_values import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class LogEntry:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers there are, NaN and infinity as strings; `from_json` reads them back."""
-        return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
+        measured = {name: value for name, value in asdict(self).items() if value is not None}
+        numbers: dict[str, Any] = plain(measured)
+        return numbers
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
@@ -86,11 +89,3 @@ class TrainingOutput:
             labels=tuple(members["labels"]),
             log=tuple(LogEntry.from_json(one) for one in members["log"]),
         )
-
-
-_NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
-
-
-def _plain(value: float) -> float | str:
-    """As JSON has it, which holds no number that is not finite."""
-    return value if math.isfinite(value) else _NAMES.get(value, "NaN")

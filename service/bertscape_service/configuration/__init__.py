@@ -9,7 +9,6 @@ from bertscape_service.configuration.settings import (
     DEFAULT_PORT,
     DEFAULT_STATE_DIRECTORY,
     STATE_DIRECTORY_VARIABLE,
-    TOKEN_VARIABLE,
     Settings,
 )
 from bertscape_service.configuration.state_directory import (
@@ -22,7 +21,6 @@ __all__ = [
     "DEFAULT_PORT",
     "DEFAULT_STATE_DIRECTORY",
     "STATE_DIRECTORY_VARIABLE",
-    "TOKEN_VARIABLE",
     "Settings",
     "StateDirectory",
 ]

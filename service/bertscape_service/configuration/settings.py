@@ -10,13 +10,14 @@ from pathlib import Path
 from bertscape.spec import Limits
 from bertscape.values import (
     DEFAULT_TILE_POINTS,
+    TOKEN_VARIABLE,
     InvalidInput,
     ProblemType,
+    checked_token,
 )
 
 STATE_DIRECTORY_VARIABLE = "BERTSCAPE_STATE_DIR"
 ALLOWED_ROOTS_VARIABLE = "BERTSCAPE_ALLOWED_ROOTS"
-TOKEN_VARIABLE = "BERTSCAPE_TOKEN"  # noqa: S105  a name, no secret
 DEFAULT_STATE_DIRECTORY = Path("~/.local/state/bertscape")
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 
@@ -115,18 +116,11 @@ def _allowed_roots(option: list[Path] | None, environment: Mapping[str, str]) ->
 
 def _token(file: Path | None, environment: Mapping[str, str]) -> str | None:
     if file is None:
-        return _checked_token(TOKEN_VARIABLE, environment.get(TOKEN_VARIABLE) or None)
+        token = environment.get(TOKEN_VARIABLE) or None
+        return None if token is None else checked_token(TOKEN_VARIABLE, token)
     try:
-        return _checked_token("--token-file", file.expanduser().read_text(encoding="utf-8").strip())
+        return checked_token("--token-file", file.expanduser().read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, "--token-file", str(file), "a readable file", f"({error})"
         ) from error
-
-
-def _checked_token(key: str, token: str | None) -> str | None:
-    if token is None or (token and token.isascii() and token.isprintable() and " " not in token):
-        return token
-    # The value stays out of the message: it is a secret, if a mistyped one.
-    expected = "one line of printable ASCII characters, no blanks"
-    raise InvalidInput.of(ProblemType.INVALID_VALUE, key, "…", expected)

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from bertscape.values import backoff
+
 logger = logging.getLogger(__name__)
 
 _MAX_DELAY_S = 30.0
@@ -29,7 +31,7 @@ LinkFactory = Callable[[Callable[[object], None], Callable[[str], None]], Link]
 
 def delay_before_start(losses: int) -> float:
     """Seconds to wait after so many losses without a sign of life: 0, 0, 1, 2, 4 … 30."""
-    return 0.0 if losses < 2 else min(2.0 ** min(losses - 2, 30), _MAX_DELAY_S)
+    return backoff(losses - 1, first=1.0, longest=_MAX_DELAY_S)
 
 
 class Supervision:

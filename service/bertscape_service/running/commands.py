@@ -47,11 +47,11 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_network_arguments(group: argparse._ArgumentGroup) -> None:
+    from bertscape.values import TOKEN_VARIABLE
     from bertscape_service.configuration import (
         ALLOWED_ROOTS_VARIABLE,
         DEFAULT_HOST,
         DEFAULT_PORT,
-        TOKEN_VARIABLE,
     )
 
     group.add_argument(
