@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ def test_a_second_holder_is_told_of_the_first(tmp_path: Path) -> None:
         holder.kill()
         holder.wait()
         StateDirectory.acquire(path).release()  # the lock went with its holder
+
+
+def test_a_patient_second_takes_over_when_the_first_ends(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InvalidInput, match="in use by process"):
+            StateDirectory.acquire(tmp_path, patience_s=0.2)
+        timer = threading.Timer(0.3, holder.kill)
+        timer.start()
+        StateDirectory.acquire(tmp_path, patience_s=60.0).release()
+        timer.join()
 
 
 def test_the_holder_signs_over_an_earlier_name(state: StateDirectory) -> None:

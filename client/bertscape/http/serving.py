@@ -5,7 +5,6 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ def local_service(
     """
     token = secrets.token_urlsafe()
     arguments = [
-        *("--port", "0", "--state-dir", str(state)),
+        *("--port", "0", "--state-dir", str(state), "--wait-for-state", f"{_RELEASE_S:g}"),
         *(part for root in roots for part in ("--allow-root", str(root))),
         *options,
     ]
@@ -73,26 +72,21 @@ def require_service(command: str) -> None:
 
 
 def _started(arguments: list[str], token: str, log: Path) -> tuple[subprocess.Popen[str], str]:
-    """The process and its URL; where an earlier service is still ending, it waits for that."""
-    deadline = time.monotonic() + _RELEASE_S
-    while True:
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bertscape", "serve", "--end-with-input", *arguments],
-                stdin=subprocess.PIPE,  # its end tells the service that we are gone
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-                env={**os.environ, TOKEN_VARIABLE: token},
-            )
-        if url := _printed_url(process):
-            return process, url
-        _end(process)
-        said = log.read_text().strip()
-        if "is in use by" not in said or time.monotonic() > deadline:
-            detail = f"the service did not start: {said or 'it printed no URL'}"
-            raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
-        time.sleep(1.0)
+    """The process and its URL."""
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bertscape", "serve", "--end-with-input", *arguments],
+            stdin=subprocess.PIPE,  # its end tells the service that we are gone
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, TOKEN_VARIABLE: token},
+        )
+    if url := _printed_url(process):
+        return process, url
+    _end(process)
+    detail = f"the service did not start: {log.read_text().strip() or 'it printed no URL'}"
+    raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
 
 
 def _printed_url(process: subprocess.Popen[str]) -> str | None:

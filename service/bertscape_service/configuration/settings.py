@@ -42,12 +42,14 @@ class Settings:
     ray_address: str | None = None  # None: an embedded Ray
     workers: int | None = None  # None: as many as there are devices and memory
     cpus_per_worker: int = 1
+    wait_for_state: float = 0.0  # seconds that another service may still hold the directory
 
     def __post_init__(self) -> None:
         _check_range("--port", self.port, 0, 65535)
         _check_range("--tile-points", self.tile_points, 1)
         _check_range("--max-points", self.limits.points, 2)
         _check_range("--cpus-per-worker", self.cpus_per_worker, 1)
+        _check_range("--wait-for-state", self.wait_for_state, 0)
         if self.workers is not None:
             _check_range("--workers", self.workers, 1)
         if self.token is None and not is_loopback(self.host):
@@ -79,6 +81,7 @@ class Settings:
             ray_address=options.ray_address,
             workers=options.workers,
             cpus_per_worker=options.cpus_per_worker,
+            wait_for_state=options.wait_for_state,
         )
 
 
@@ -90,8 +93,8 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _check_range(option: str, value: int, low: int, high: int | None = None) -> None:
-    if value < low or (high is not None and value > high):
+def _check_range(option: str, value: float, low: int, high: int | None = None) -> None:
+    if not value >= low or (high is not None and value > high):  # NaN is in no range
         expected = f"at least {low}" if high is None else f"a number from {low} to {high}"
         raise InvalidInput.of(ProblemType.INVALID_VALUE, option, value, expected)
 

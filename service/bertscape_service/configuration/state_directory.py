@@ -1,5 +1,6 @@
 """The one directory that holds all durable state, and the lock that one process has on it."""
 
+import time
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from bertscape_workers.admission import (
 )
 
 _OPTION = "--state-dir"
+_LOOK_S = 0.1  # between two looks at a lock that another process holds
 
 
 @dataclass(slots=True, eq=False)
@@ -26,8 +28,12 @@ class StateDirectory:
     _lock: FileIO
 
     @classmethod
-    def acquire(cls, path: Path) -> Self:
+    def acquire(cls, path: Path, patience_s: float = 0.0) -> Self:
         """Make the directory where it is missing, and take the lock.
+
+        Args:
+            path: of the directory.
+            patience_s: seconds to wait for another process that holds it.
 
         Raises:
             InvalidInput: another process holds it (the message names that one), or it cannot be
@@ -36,7 +42,7 @@ class StateDirectory:
         try:
             (path / "surfaces").mkdir(parents=True, exist_ok=True)
             (path / "outputs").mkdir(exist_ok=True)
-            lock = take(path / "lock")
+            lock = _taken(path / "lock", patience_s)
             sign(lock)
         except HeldElsewhere as error:
             raise InvalidInput.of(
@@ -73,3 +79,14 @@ class StateDirectory:
     def release(self) -> None:
         """Let another process have it."""
         self._lock.close()
+
+
+def _taken(path: Path, patience_s: float) -> FileIO:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return take(path)
+        except HeldElsewhere:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_LOOK_S)

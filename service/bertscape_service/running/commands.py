@@ -25,6 +25,13 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: ${STATE_DIRECTORY_VARIABLE}, else {DEFAULT_STATE_DIRECTORY})",
     )
     parser.add_argument(
+        "--wait-for-state",
+        type=float,
+        metavar="SECONDS",
+        default=0,
+        help="how long to wait for a service that still holds that folder (default: %(default)s)",
+    )
+    parser.add_argument(
         "--tile-points",
         type=int,
         metavar="N",

@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
         InvalidInput: the state directory or the port is in use, or is not there to be used.
     """
     logging.basicConfig(format="bertscape: %(message)s", level=logging.WARNING)
-    state = StateDirectory.acquire(settings.state_directory)
+    state = StateDirectory.acquire(settings.state_directory, settings.wait_for_state)
     try:
         with bind(settings.host, settings.port) as listener:
             coordinator = Coordinator(settings, state)
