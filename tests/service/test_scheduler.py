@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from tests.service.validated_scheduler import ValidatedScheduler
 
 from bertscape_service.scheduling import (
     ArraysLost,
@@ -53,7 +54,7 @@ def feed(scheduler: Scheduler, *happened: Event) -> list[Instruction]:
 
 def with_workers(*devices: str) -> Scheduler:
     """A scheduler with idle workers w-1, w-2, ... on these devices."""
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     ready = [WorkerReady(f"w-{number}", device) for number, device in enumerate(devices, start=1)]
     feed(scheduler, CapacityChanged(len(devices)), *ready)
     return scheduler
@@ -74,7 +75,7 @@ def busy_with(scheduler: Scheduler) -> dict[str, tuple[str | None, int | None]]:
 
 
 def test_a_job_is_prepared_run_in_order_completed_and_dropped() -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     course: list[tuple[Event, list[Instruction]]] = [
         (JobAdmitted("a", (4, 2)), []),
         (CapacityChanged(1), [StartWorker("w-1", 0.0)]),
@@ -121,7 +122,7 @@ def test_the_oldest_job_goes_first_and_the_next_is_prepared_when_it_has_nothing_
 
 
 def test_jobs_that_wait_are_prepared_and_run_in_the_order_of_their_admission() -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     feed(scheduler, *(JobAdmitted(job_id, (0, 1, 2)) for job_id in "abc"), CapacityChanged(2))
     assert feed(scheduler, WorkerReady("w-1", "cpu"))[-1] == PrepareJob("a", "w-1", 1)
     assert feed(scheduler, WorkerReady("w-2", "cpu"))[-1] == PrepareJob("b", "w-2", 1)
@@ -310,7 +311,7 @@ def test_a_cancelled_preparing_frees_its_worker_and_its_arrays() -> None:
 
 
 def test_a_job_cancelled_in_the_queue_never_reaches_the_cluster() -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     assert feed(scheduler, JobAdmitted("a", (0,)), JobCancelled("a")) == []
     assert scheduler.job_state("a") is JobState.CANCELLED
     assert feed(scheduler, CapacityChanged(1), WorkerReady("w-1", "cpu")) == []
@@ -349,7 +350,7 @@ def test_arrays_that_a_first_life_left_are_dropped_with_the_second() -> None:
 
 
 def test_ended_jobs_are_forgotten_in_the_end() -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     for number in range(200):
         feed(scheduler, JobAdmitted(f"job-{number}", ()))
     assert scheduler.job_state("job-0") is None
@@ -448,7 +449,7 @@ def test_preparing_that_succeeded_ends_the_count_of_its_failures() -> None:
 
 
 def test_a_restored_job_with_nothing_missing_completes_at_once() -> None:
-    assert Scheduler().handle(JobAdmitted("a", (), "cpu")) == [CompleteJob("a")]
+    assert ValidatedScheduler().handle(JobAdmitted("a", (), "cpu")) == [CompleteJob("a")]
 
 
 @pytest.mark.parametrize(
@@ -461,7 +462,7 @@ def test_a_restored_job_with_nothing_missing_completes_at_once() -> None:
 def test_a_restored_job_that_has_used_up_its_attempts_fails(
     admitted: JobAdmitted, tile: int | None
 ) -> None:
-    (failed,) = Scheduler().handle(admitted)
+    (failed,) = ValidatedScheduler().handle(admitted)
     assert isinstance(failed, FailJob)
     assert (failed.tile, failed.attempts) == (tile, 3)
 
@@ -501,7 +502,7 @@ def test_what_a_killed_worker_still_says_is_ignored() -> None:
 
 
 def test_workers_that_never_become_ready_are_replaced_ever_later() -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     feed(scheduler, JobAdmitted("a", (0,)))
     (started,) = feed(scheduler, CapacityChanged(1))
     delays = []
@@ -531,7 +532,7 @@ def test_workers_that_never_become_ready_are_replaced_ever_later() -> None:
     ids=["queued", "preparing", "running"],
 )
 def test_a_lost_dispatcher_costs_no_attempt(before: list[Event], after: list[Instruction]) -> None:
-    scheduler = Scheduler()
+    scheduler = ValidatedScheduler()
     feed(scheduler, JobAdmitted("a", (3, 4)), CapacityChanged(1), *before)
     was_running = scheduler.job_state("a") is JobState.RUNNING
     assert feed(scheduler, DispatcherLost()) == ([MarkPreparing("a")] if was_running else [])
@@ -615,6 +616,63 @@ def test_a_job_prepared_on_another_device_than_its_worker_has_is_illegal() -> No
     feed(scheduler, JobAdmitted("a", (0,)))
     with pytest.raises(IllegalTransition):
         scheduler.handle(JobPrepared("a", "w-1", "B"))
+
+
+# What caused what
+
+
+def test_every_instruction_carries_the_event_that_brought_it() -> None:
+    scheduler = ValidatedScheduler()
+    course: list[tuple[Event, list[Instruction]]] = [
+        (JobAdmitted("a", (4, 2), stimulus_id="submission-1"), []),
+        (CapacityChanged(2, stimulus_id="found-2"), [StartWorker("w-1", 0), StartWorker("w-2", 0)]),
+        (
+            WorkerReady("w-1", "cpu", stimulus_id="ready-3"),
+            [MarkPreparing("a"), PrepareJob("a", "w-1", 1)],
+        ),
+        (WorkerReady("w-2", "cpu", stimulus_id="ready-4"), []),
+        (
+            JobPrepared("a", "w-1", "cpu", stimulus_id="prepared-5"),
+            [MarkRunning("a"), RunTile("a", 4, "w-2", 1), RunTile("a", 2, "w-1", 1)],
+        ),
+        (CapacityChanged(1, stimulus_id="found-6"), []),
+        (TileDone("a", 4, "w-2", stimulus_id="done-7"), [KillWorker("w-2")]),
+        (TileDone("a", 2, "w-1", stimulus_id="done-8"), [CompleteJob("a"), DropJob("a")]),
+    ]
+    for event, expected in course:
+        brought = scheduler.handle(event)
+        assert brought == expected
+        assert {instruction.stimulus_id for instruction in brought} <= {event.stimulus_id}
+
+
+@pytest.mark.parametrize(
+    "end", [JobCancelled("a", stimulus_id="end"), JobRefused("a", "x", stimulus_id="end")]
+)
+def test_the_end_of_a_job_is_what_dropped_it(end: Event) -> None:
+    for instruction in feed(running((0,)), end):
+        assert instruction.stimulus_id == "end"
+
+
+def test_a_story_names_what_caused_each_of_its_lines() -> None:
+    scheduler = ValidatedScheduler()
+    feed(
+        scheduler,
+        CapacityChanged(1, stimulus_id="found-1"),
+        WorkerReady("w-1", "cpu", stimulus_id="ready-2"),
+        JobAdmitted("a", (0,), stimulus_id="submission-3"),
+    )
+    with pytest.raises(IllegalTransition, match=r"\[done-4\]; before it") as raised:
+        scheduler.handle(TileDone("a", 0, "w-1", stimulus_id="done-4"))
+    assert raised.value.story == (
+        "a: admitted with 1 tiles, device None [submission-3]",
+        "a: attempt 1 at preparing, by w-1 [submission-3]",
+        "w-1: ready on cpu [ready-2]",
+        "w-1: told to prepare a, attempt 1 [submission-3]",
+    )
+
+
+def test_the_cause_is_no_part_of_what_is_said() -> None:
+    assert TileDone("a", 0, "w-1", stimulus_id="one") == TileDone("a", 0, "w-1", stimulus_id="two")
 
 
 # The vocabulary

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings, strategies as st
+from tests.service.validated_scheduler import ValidatedScheduler
 
 from bertscape_service.scheduling import (
     ArraysLost,
@@ -45,7 +46,7 @@ DEVICES = ("A", "B")
 class Cluster:
     """A cluster, and the journal beside it: carries out instructions and checks each of them."""
 
-    scheduler: Scheduler = field(default_factory=Scheduler)
+    scheduler: Scheduler = field(default_factory=ValidatedScheduler)
     starting: list[str] = field(default_factory=list)
     devices: dict[str, str] = field(default_factory=dict)  # of ready workers
     told: dict[str, PrepareJob | RunTile] = field(default_factory=dict)  # by busy worker
@@ -331,6 +332,7 @@ def test_a_thousand_workers_complete_twenty_thousand_tiles_under_faults() -> Non
         crowd.feed(JobAdmitted(job_id, tuple(range(5_000))))
     while crowd.under_way:
         crowd.feed(crowd.next_event())
+    crowd.scheduler.validate_state()
 
     assert sorted(crowd.completed) == job_ids
     assert len(crowd.done) == 20_000

@@ -1,7 +1,8 @@
 """What the scheduler is told: frozen values, sent by the coordinator or reported by the dispatcher.
 
 Every identifier is a string, every tile a number on its job's grid. All of them pickle, so that
-they cross the pipe between the two processes as they are.
+they cross the pipe between the two processes as they are. The coordinator gives each its
+`stimulus_id` when it hears of it.
 
     from the coordinator   JobAdmitted, JobCancelled, JobRefused, DispatcherLost
     from the dispatcher    CapacityChanged, WorkerReady, WorkerDied, JobPrepared, PrepareFailed,
@@ -10,6 +11,8 @@ they cross the pipe between the two processes as they are.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from bertscape_service.scheduling.stimulus import Caused
 
 __all__ = [
     "ArraysLost",
@@ -30,7 +33,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class JobAdmitted:
+class JobAdmitted(Caused):
     """A new job, or one restored after a restart.
 
     Attributes:
@@ -49,14 +52,14 @@ class JobAdmitted:
 
 
 @dataclass(frozen=True, slots=True)
-class JobCancelled:
+class JobCancelled(Caused):
     """Someone wants no more of this job; tiles in flight may finish."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class JobRefused:
+class JobRefused(Caused):
     """The coordinator found what fails a job at once, such as pins that differ from earlier ones.
 
     Where a worker's report brought the finding, this event comes before it: the JobPrepared or the
@@ -68,7 +71,7 @@ class JobRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class DispatcherLost:
+class DispatcherLost(Caused):
     """Everything on Ray is gone: all workers, all prepared arrays. Nothing of it is an attempt.
 
     The next dispatcher reports CapacityChanged; until then the capacity is zero.
@@ -76,14 +79,14 @@ class DispatcherLost:
 
 
 @dataclass(frozen=True, slots=True)
-class CapacityChanged:
+class CapacityChanged(Caused):
     """How many workers the cluster should have now, by its GPUs or CPUs and its memory."""
 
     workers: int
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerReady:
+class WorkerReady(Caused):
     """A worker that was starting can take work.
 
     Attributes:
@@ -96,7 +99,7 @@ class WorkerReady:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerDied:
+class WorkerDied(Caused):
     """A worker ended without being told to.
 
     Attributes:
@@ -112,7 +115,7 @@ class WorkerDied:
 
 
 @dataclass(frozen=True, slots=True)
-class JobPrepared:
+class JobPrepared(Caused):
     """The job's arrays are on the cluster; `device` is the model of the worker that prepared it."""
 
     job_id: str
@@ -121,7 +124,7 @@ class JobPrepared:
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareFailed:
+class PrepareFailed(Caused):
     """Preparing raised.
 
     Attributes:
@@ -138,7 +141,7 @@ class PrepareFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class TileDone:
+class TileDone(Caused):
     """A tile's numbers are computed."""
 
     job_id: str
@@ -147,7 +150,7 @@ class TileDone:
 
 
 @dataclass(frozen=True, slots=True)
-class TileFailed:
+class TileFailed(Caused):
     """The evaluator raised on a tile: one attempt. The worker lives on."""
 
     job_id: str
@@ -157,7 +160,7 @@ class TileFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class TileAdvanced:
+class TileAdvanced(Caused):
     """A fine-tuning has kept a checkpoint that no attempt will do again; it goes on.
 
     What failed on the way there says nothing of what is left: the tile's attempts count from here.
@@ -169,7 +172,7 @@ class TileAdvanced:
 
 
 @dataclass(frozen=True, slots=True)
-class ArraysLost:
+class ArraysLost(Caused):
     """A worker could not load the job's arrays, for the node that held them is gone: no attempt.
 
     It stands in for the report on the tile that this worker was given.

@@ -3,10 +3,13 @@
     to the dispatcher    StartWorker, KillWorker, PrepareJob, RunTile, DropJob
     to the coordinator   MarkPreparing, MarkRunning, CompleteJob, FailJob
 
-They stand in the order in which they are to be carried out. All of them pickle.
+They stand in the order in which they are to be carried out. All of them pickle, and all of them
+carry the `stimulus_id` of the event that brought them.
 """
 
 from dataclasses import dataclass
+
+from bertscape_service.scheduling.stimulus import Caused
 
 __all__ = [
     "CompleteJob",
@@ -25,7 +28,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class StartWorker:
+class StartWorker(Caused):
     """Start a worker of this new name after `delay_s` seconds; answered by WorkerReady."""
 
     worker_id: str
@@ -33,14 +36,14 @@ class StartWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class KillWorker:
+class KillWorker(Caused):
     """End a worker that has nothing to do, or one still starting; no answer is awaited."""
 
     worker_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareJob:
+class PrepareJob(Caused):
     """Prepare a job on a worker's device; `attempt` counts from 1.
 
     Answered by JobPrepared or PrepareFailed.
@@ -52,7 +55,7 @@ class PrepareJob:
 
 
 @dataclass(frozen=True, slots=True)
-class RunTile:
+class RunTile(Caused):
     """Evaluate a tile of a prepared job; `attempt` counts from 1.
 
     Answered by TileDone, TileFailed or ArraysLost.
@@ -65,35 +68,35 @@ class RunTile:
 
 
 @dataclass(frozen=True, slots=True)
-class DropJob:
+class DropJob(Caused):
     """Forget a job's arrays. Work of it that is in flight may finish, or fail; both are fine."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class MarkPreparing:
+class MarkPreparing(Caused):
     """The job is preparing: for the first time, or again for its arrays are gone."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class MarkRunning:
+class MarkRunning(Caused):
     """The job is prepared and its tiles run."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteJob:
+class CompleteJob(Caused):
     """Every tile of the job is done."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class FailJob:
+class FailJob(Caused):
     """The job has failed.
 
     Attributes:

@@ -94,6 +94,12 @@ class JobsByAge:
             del self._ages[bisect_left(self._ages, job.age)]
             del self._jobs[job.age]
 
+    def __contains__(self, job: Job) -> bool:
+        return job.age in self._jobs
+
+    def __len__(self) -> int:
+        return len(self._ages)
+
     def oldest(self) -> Job | None:
         """The job admitted first, or None."""
         return self._jobs[self._ages[0]] if self._ages else None

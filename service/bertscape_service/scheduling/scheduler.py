@@ -57,6 +57,7 @@ device is left to workers of that device. Preparing holds whole checkpoints in m
 """
 
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
 from typing import assert_never
 
 from bertscape_service.scheduling.events import (
@@ -100,6 +101,7 @@ __all__ = [
     "MAX_START_DELAY_S",
     "PREPARING_AT_ONCE",
     "IllegalTransition",
+    "InconsistentState",
     "JobState",
     "Scheduler",
     "WorkerSnapshot",
@@ -128,9 +130,14 @@ class IllegalTransition(RuntimeError):
 
     def __init__(self, why: str, event: Event, story: tuple[str, ...]) -> None:
         lines = "".join(f"\n  {line}" for line in story) or "\n  (nothing is known of it)"
-        super().__init__(f"{why}: {repr(event)[:_QUOTED]}; before it:{lines}")
+        cause = f" [{event.stimulus_id}]" if event.stimulus_id else ""
+        super().__init__(f"{why}: {repr(event)[:_QUOTED]}{cause}; before it:{lines}")
         self.event = event
         self.story = story
+
+
+class InconsistentState(RuntimeError):
+    """What the scheduler keeps contradicts itself: a fault of the scheduler."""
 
 
 class Scheduler:
@@ -151,6 +158,7 @@ class Scheduler:
         self._unprepared: defaultdict[str | None, JobsByAge] = defaultdict(JobsByAge)
         self._preparing: Counter[str] = Counter()  # workers that prepare, by device
         self._instructions: list[Instruction] = []
+        self._stimulus = ""  # the event that is taken in
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take in one event and say what is to be done about it.
@@ -159,11 +167,13 @@ class Scheduler:
             event: What happened.
 
         Returns:
-            The instructions, in the order in which to carry them out.
+            The instructions, in the order in which to carry them out, each with the event's
+            `stimulus_id`.
 
         Raises:
             IllegalTransition: The event does not fit the table; nothing was changed.
         """
+        self._stimulus = event.stimulus_id
         match event:
             case JobAdmitted() | JobCancelled() | JobRefused():
                 self._hear_of_job(event)
@@ -175,7 +185,7 @@ class Scheduler:
                 self._advance_tile(event)
             case _:
                 assert_never(event)
-        self._instructions += self._pool.fit()
+        self._instructions += self._pool.fit(self._stimulus)
         self._give_work()
         instructions, self._instructions = self._instructions, []
         return instructions
@@ -205,6 +215,59 @@ class Scheduler:
         """The tiles that workers evaluate now, also those of a job that has just ended."""
         job = self._find(job_id)
         return tuple(job.in_flight) if job else ()
+
+    def validate_state(self) -> None:
+        """Check that all that is kept fits together; for tests, after each event.
+
+        It takes a time that grows with everything that is kept.
+
+        Raises:
+            InconsistentState: There is a fault in this class.
+        """
+        faults = [*self._pool.faults(), *self._faults_of_work()]
+        for job in self._jobs.values():
+            faults += [f"{job.job_id}: {fault}" for fault in self._faults_of(job)]
+        if faults:
+            raise InconsistentState("; ".join(faults))
+
+    def _faults_of_work(self) -> Iterator[str]:
+        """What the workers' assignments say otherwise than the jobs and the counts."""
+        preparing: Counter[str] = Counter()
+        for name, told in self._pool.busy().items():
+            worker, job = self._pool.get(name), told.job
+            if told.tile is None:
+                preparing[worker.device or "" if worker else ""] += 1
+            held = job.prepared_by if told.tile is None else job.in_flight.get(told.tile)
+            if held != name:
+                yield f"{name} works on {told.tile} of {job.job_id}, which is with {held}"
+        if preparing != +self._preparing:
+            yield f"preparing by device: {preparing}, counted were {self._preparing}"
+        for lists in (self._runnable, self._unprepared):
+            listed = sum(map(len, lists.values()))
+            wanted = sum(job in lists[job.device] for job in self._jobs.values())
+            if listed != wanted:
+                yield f"{listed} jobs are listed, {wanted} of them in the right place"
+
+    def _faults_of(self, job: Job) -> Iterator[str]:
+        """What a job that has not ended says otherwise than the rest."""
+        busy = self._pool.busy()
+        if job.has_ended:
+            yield f"is {job.state.value} among those that have not ended"
+        if twice := set(job.pending) & set(job.in_flight):
+            yield f"tiles {twice} are pending and in flight"
+        if len(set(job.pending)) != len(job.pending):
+            yield "a tile is pending twice"
+        if not job.pending and not job.in_flight:
+            yield "has no tile left"
+        for worker in {*job.in_flight.values(), *filter(None, [job.prepared_by])} - set(busy):
+            yield f"is with {worker}, which is not busy"
+        used_up = [tile for tile, failed in job.attempts.items() if failed >= MAX_ATTEMPTS]
+        if used_up or job.prepare_attempts >= MAX_ATTEMPTS:
+            yield f"goes on with its attempts used up (tiles {used_up})"
+        if (job in self._runnable[job.device]) != job.wants_workers:
+            yield "is not listed as its want of workers has it"
+        if (job in self._unprepared[job.device]) != job.wants_preparing:
+            yield "is not listed as its want of preparing has it"
 
     # Jobs.
 
@@ -237,7 +300,7 @@ class Scheduler:
             attempts={tile: event.attempts[tile] for tile in event.tiles if tile in event.attempts},
             prepare_attempts=event.prepare_attempts,
         )
-        job.history.append(f"admitted with {len(event.tiles)} tiles, device {event.device}")
+        self._note(job.history, f"admitted with {len(event.tiles)} tiles, device {event.device}")
         self._jobs[job.job_id] = job
         if not self._end_where_nothing_is_left(job):
             self._list(job)
@@ -255,23 +318,25 @@ class Scheduler:
         return job.has_ended
 
     def _complete(self, job: Job) -> None:
-        self._instructions.append(CompleteJob(job.job_id))
+        self._instructions.append(CompleteJob(job.job_id, stimulus_id=self._stimulus))
         self._end(job, JobState.COMPLETED)
 
     def _fail(
         self, job: Job, tile: int | None, error: str, attempts: int, *, input_error: bool = False
     ) -> None:
-        self._instructions.append(FailJob(job.job_id, tile, error, attempts, input_error))
+        self._instructions.append(
+            FailJob(job.job_id, tile, error, attempts, input_error, stimulus_id=self._stimulus)
+        )
         self._end(job, JobState.FAILED)
 
     def _end(self, job: Job, state: JobState) -> None:
         job.state = state
-        job.history.append(state.value)
+        self._note(job.history, state.value)
         job.pending.clear()
         job.attempts.clear()
         self._list(job)
         if job.on_cluster:
-            self._instructions.append(DropJob(job.job_id))
+            self._instructions.append(DropJob(job.job_id, stimulus_id=self._stimulus))
         self._ended[job.job_id] = self._jobs.pop(job.job_id)
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)
@@ -305,6 +370,7 @@ class Scheduler:
         if worker.device is not None:
             raise self._illegal("the worker is ready already", event)
         self._pool.welcome(worker, event.device)
+        self._note(worker.history, f"ready on {event.device}")
 
     def _bury(self, event: WorkerDied) -> None:
         worker = self._reporter(event)
@@ -328,7 +394,7 @@ class Scheduler:
             job.in_flight.clear()
             job.prepared_by = None
             job.on_cluster = False
-            job.history.append("lost with the dispatcher")
+            self._note(job.history, "lost with the dispatcher")
             self._prepare_again(job)
         for job in self._ended.values():
             job.in_flight.clear()
@@ -363,23 +429,27 @@ class Scheduler:
         job.pending.popleft()
         job.in_flight[tile] = worker.worker_id
         attempt = job.attempts.get(tile, 0) + 1
-        worker.history.append(f"told to run tile {tile} of {job.job_id}, attempt {attempt}")
-        self._instructions.append(RunTile(job.job_id, tile, worker.worker_id, attempt))
+        self._note(worker.history, f"told to run tile {tile} of {job.job_id}, attempt {attempt}")
+        self._instructions.append(
+            RunTile(job.job_id, tile, worker.worker_id, attempt, stimulus_id=self._stimulus)
+        )
 
     def _tell_to_prepare(self, worker: Worker, device: str, job: Job) -> None:
         attempt = job.prepare_attempts + 1
         job.prepared_by = worker.worker_id
         job.on_cluster = True
         self._preparing[device] += 1
-        worker.history.append(f"told to prepare {job.job_id}, attempt {attempt}")
-        job.history.append(f"attempt {attempt} at preparing, by {worker.worker_id}")
+        self._note(worker.history, f"told to prepare {job.job_id}, attempt {attempt}")
+        self._note(job.history, f"attempt {attempt} at preparing, by {worker.worker_id}")
         if job.state is JobState.QUEUED:
             self._mark_preparing(job)
-        self._instructions.append(PrepareJob(job.job_id, worker.worker_id, attempt))
+        self._instructions.append(
+            PrepareJob(job.job_id, worker.worker_id, attempt, stimulus_id=self._stimulus)
+        )
 
     def _mark_preparing(self, job: Job) -> None:
         job.state = JobState.PREPARING
-        self._instructions.append(MarkPreparing(job.job_id))
+        self._instructions.append(MarkPreparing(job.job_id, stimulus_id=self._stimulus))
 
     def _hear_of_work(self, event: _Report) -> None:
         worker = self._reporter(event)
@@ -388,7 +458,7 @@ class Scheduler:
         if not _was_told(worker, event):
             raise self._illegal("the worker was not told to do that", event)
         told = self._release(worker)
-        worker.history.append(repr(event)[:_QUOTED])
+        self._note(worker.history, repr(event)[:_QUOTED])
         if told is None or told.job.has_ended:
             self._absorb(event)
             return
@@ -412,7 +482,7 @@ class Scheduler:
         if told is None or not _was_told(worker, event):
             raise self._illegal("the worker was not told to do that", event)
         if told.job.attempts.pop(event.tile, None):
-            told.job.history.append(f"tile {event.tile} got further: its attempts count anew")
+            self._note(told.job.history, f"tile {event.tile} got further: its attempts count anew")
 
     def _release(self, worker: Worker) -> Assignment | None:
         """Make a busy worker idle; return what it was told to do, or None where it was not busy."""
@@ -432,7 +502,7 @@ class Scheduler:
             return
         successor = self._jobs.get(event.job_id)
         if successor is None:
-            self._instructions.append(DropJob(event.job_id))
+            self._instructions.append(DropJob(event.job_id, stimulus_id=self._stimulus))
         else:
             successor.on_cluster = True
 
@@ -441,9 +511,9 @@ class Scheduler:
         job.state = JobState.RUNNING
         job.prepare_attempts = 0
         job.preparings += 1
-        job.history.append(f"prepared on {device}")
+        self._note(job.history, f"prepared on {device}")
         self._list(job)
-        self._instructions.append(MarkRunning(job.job_id))
+        self._instructions.append(MarkRunning(job.job_id, stimulus_id=self._stimulus))
 
     def _finish_tile(self, job: Job, tile: int) -> None:
         job.attempts.pop(tile, None)
@@ -454,7 +524,7 @@ class Scheduler:
         """Prepare again, unless these arrays are older than the job's present ones."""
         self._take_back(told.job, told.tile)
         if told.preparings == told.job.preparings:
-            told.job.history.append("its arrays were lost")
+            self._note(told.job.history, "its arrays were lost")
             self._prepare_again(told.job)
 
     def _prepare_again(self, job: Job) -> None:
@@ -463,7 +533,7 @@ class Scheduler:
         self._list(job)
 
     def _take_back(self, job: Job, tile: int | None) -> None:
-        """Have done again what did not get done; a tile comes first."""
+        """Requeue unfinished work; a tile comes first."""
         if tile is not None:
             job.pending.appendleft(tile)
         self._list(job)
@@ -473,7 +543,7 @@ class Scheduler:
     ) -> None:
         attempts = 1 + (job.prepare_attempts if tile is None else job.attempts.get(tile, 0))
         what = "preparing" if tile is None else f"tile {tile}"
-        job.history.append(f"attempt {attempts} at {what} failed: {error[:_QUOTED]}")
+        self._note(job.history, f"attempt {attempts} at {what} failed: {error[:_QUOTED]}")
         if final or attempts >= MAX_ATTEMPTS:
             self._fail(job, tile, error, attempts, input_error=final)
             return
@@ -482,6 +552,9 @@ class Scheduler:
         else:
             job.attempts[tile] = attempts
         self._take_back(job, tile)
+
+    def _note(self, history: deque[str], line: str) -> None:
+        history.append(f"{line} [{self._stimulus}]" if self._stimulus else line)
 
     # What an event speaks of.
 

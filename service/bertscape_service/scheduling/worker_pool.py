@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bertscape.values import backoff
 from bertscape_service.scheduling.instructions import Instruction, KillWorker, StartWorker
 from bertscape_service.scheduling.scheduled_jobs import Job
 
@@ -110,7 +111,6 @@ class WorkerPool:
         del self._starting[worker.worker_id]
         self._failed_starts = 0
         worker.device = device
-        worker.history.append(f"ready on {device}")
         self._idle[device][worker.worker_id] = worker
 
     def devices_with_idle(self) -> Iterator[str]:
@@ -149,15 +149,34 @@ class WorkerPool:
         self._starting.clear()
         self._idle.clear()
 
-    def fit(self) -> list[Instruction]:
+    def fit(self, stimulus_id: str) -> list[Instruction]:
         """Kill or start workers to meet the capacity; busy ones are left to finish first."""
         instructions: list[Instruction] = []
         while len(self._workers) > self.capacity and (worker := self._pop_spare()):
             del self._workers[worker.worker_id]
-            instructions.append(KillWorker(worker.worker_id))
+            instructions.append(KillWorker(worker.worker_id, stimulus_id=stimulus_id))
         while len(self._workers) < self.capacity:
-            instructions.append(self._start())
+            instructions.append(self._start(stimulus_id))
         return instructions
+
+    def faults(self) -> Iterator[str]:
+        """What contradicts itself; nothing, or there is a fault in this class."""
+        starting = {name for name, one in self._workers.items() if one.device is None}
+        if starting != set(self._starting):
+            yield f"starting workers are {starting}, kept are {set(self._starting)}"
+        for device, idle in self._idle.items():
+            found = {
+                name
+                for name, one in self._workers.items()
+                if one.device == device and one.assignment is None
+            }
+            if found != set(idle):
+                yield f"idle workers on {device} are {found}, kept are {set(idle)}"
+
+    def busy(self) -> dict[str, Assignment]:
+        """What each busy worker was told to do."""
+        told = ((name, worker.assignment) for name, worker in self._workers.items())
+        return {name: assignment for name, assignment in told if assignment is not None}
 
     def _pop_spare(self) -> Worker | None:
         """A worker that can go: one just idle, else the one that started last, else none."""
@@ -166,16 +185,12 @@ class WorkerPool:
                 return idle.popitem()[1]
         return self._starting.popitem()[1] if self._starting else None
 
-    def _start(self) -> StartWorker:
+    def _start(self, stimulus_id: str) -> StartWorker:
         self._named += 1
         worker = Worker(f"w-{self._named}")
         self._workers[worker.worker_id] = self._starting[worker.worker_id] = worker
-        return StartWorker(worker.worker_id, self._start_delay_s())
-
-    def _start_delay_s(self) -> float:
-        if not self._failed_starts:
-            return 0.0
-        return min(2.0 ** min(self._failed_starts - 1, 30), MAX_START_DELAY_S)
+        delay_s = backoff(self._failed_starts, first=1.0, longest=MAX_START_DELAY_S)
+        return StartWorker(worker.worker_id, delay_s, stimulus_id=stimulus_id)
 
 
 def _snapshot(worker: Worker) -> WorkerSnapshot:
