@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_packed_evaluator import AXIS, WatchedReference, assert_right
+from tests.workers.test_packed_evaluator import AXIS, WatchedReference, assert_right
 from tests.workers.tiny_inputs import Inputs, moved
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from test_packed_evaluator import CONFIGS
-from test_packed_split import make_split
 from tests.workers import plain_attention
+from tests.workers.test_packed_evaluator import CONFIGS
+from tests.workers.test_packed_split import make_split
 from tests.workers.tiny_inputs import Inputs, make_inputs
 
 from bertscape.values import ALL_LAYERS
