@@ -12,6 +12,7 @@ from bertscape.readings.parts import (
     evaluated_only,
     interpolate,
     interval_around,
+    reading,
 )
 from bertscape.results import Surface
 from bertscape.spec import FINETUNED
@@ -50,6 +51,7 @@ class BasinWidth:
                 return str(self.kind)
 
 
+@reading
 def basin_width(surface: Surface) -> BasinWidth:
     """Measure the basin of a surface or a curve.
 

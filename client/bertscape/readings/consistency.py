@@ -11,6 +11,7 @@ from bertscape.readings.parts import (
     Estimate,
     lowest,
     rank_correlation,
+    reading,
     standardised_ranks,
 )
 from bertscape.results import Surface
@@ -36,6 +37,7 @@ class Consistency:
     chance: float  # the overlap with a surface that is the same everywhere
 
 
+@reading
 def consistency(surface: Surface, fraction: float = DEFAULT_FRACTION) -> Consistency:
     """Compare the training loss with the generalization error over the grid.
 

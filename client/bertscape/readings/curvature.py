@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings.end_point import end_point, line_through
-from bertscape.readings.parts import Estimate, interpolate, y_unit
+from bertscape.readings.parts import Estimate, interpolate, reading, y_unit
 from bertscape.results import Surface
 from bertscape.values import (
     InvalidInput,
@@ -32,6 +32,7 @@ class Curvature:
     stderr_at_most: float  # nat/‖δ1‖²: whatever the correlation of the points' errors
 
 
+@reading
 def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -> Curvature | None:
     """Fit a parabola a + b·t + ½·c·t² to the grid points nearest to θ1; c is the curvature.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bertscape.readings.end_point import EndPoint, end_point, rise_at
 from bertscape.readings.parts import (
     Estimate,
+    reading,
     require_positive,
     y_unit,
 )
@@ -30,6 +31,7 @@ class CircleRise:
     known: float  # share of the circle with finite values, from 0 to 1
 
 
+@reading
 def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
     """Measure the mean and the maximum of J(α, β) − J(θ1) on a circle around θ1.
 

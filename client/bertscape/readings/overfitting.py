@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertscape.readings.parts import Estimate
+from bertscape.readings.parts import Estimate, reading
 from bertscape.results import Surface
 from bertscape.values import (
     NUMBERS,
@@ -40,6 +40,7 @@ class Overfitting:
         return self.changes[-1] if self.changes else None
 
 
+@reading
 def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting | None:
     """Measure how evaluation loss and error change after the minimum of the training loss.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertscape.readings.parts import Estimate, interpolate, is_random
+from bertscape.readings.parts import Estimate, interpolate, is_random, reading
 from bertscape.results import Surface
 from bertscape.values import (
     NUMBERS,
@@ -37,6 +37,7 @@ class ShownCheckpoint:
     residual: float  # its distance from the plane, in ‖δ1‖
 
 
+@reading
 def shown_checkpoints(surface: Surface, value: str = "train_loss") -> tuple[ShownCheckpoint, ...]:
     """Compare each checkpoint's true value with the surface's at its two projections.
 

@@ -1,5 +1,6 @@
 """How wide the optimum is: the region around θ1 in which the training loss stays low."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bertscape.readings.parts import (
     evaluated_only,
     interpolate,
     interval_around,
+    reading,
     region_around,
     require_positive,
     y_unit,
@@ -51,6 +53,7 @@ class OptimumLength:
     interval_touches: bool
 
 
+@reading
 def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> OptimumArea | None:
     """Measure the width of the optimum on a surface.
 
@@ -86,6 +89,7 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
         return None
     above = rise(surface, end)
 
+    @functools.cache  # the radius is that of the same three
     def area(z: float) -> float:
         return y_unit(surface) * _region(surface, end, above, threshold, z).area
 
@@ -101,6 +105,7 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
     )
 
 
+@reading
 def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> OptimumLength | None:
     """Measure the width of the optimum along x: on a curve, or on a surface's line through θ1.
 

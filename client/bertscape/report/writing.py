@@ -4,6 +4,7 @@ import json
 from html import escape
 from pathlib import Path
 
+from bertscape.readings.parts import each_reading_once
 from bertscape.report.all_numbers import all_numbers
 from bertscape.report.contents import page_of
 from bertscape.report.findings import judge
@@ -27,10 +28,10 @@ def write_files(
     results: StudyResults, path: Path, figures: Path | None, numbers: Path | None
 ) -> None:
     """As `bertscape.report.write_report`."""
-    verdicts = judge(results)
-    values = all_numbers(results, verdicts)
-    page = page_of(results, verdicts)
-    with settings():
+    with each_reading_once(), settings():
+        verdicts = judge(results)
+        values = all_numbers(results, verdicts)
+        page = page_of(results, verdicts)
         _publish(path, html(page, values, _draw).encode())
         if figures is not None:
             _write_figures(page, figures)

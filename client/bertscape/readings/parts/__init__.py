@@ -19,6 +19,10 @@ from bertscape.readings.parts.interval import (
     Interval,
     interval_around,
 )
+from bertscape.readings.parts.once import (
+    each_reading_once,
+    reading,
+)
 from bertscape.readings.parts.ranks import (
     lowest,
     rank_correlation,
@@ -41,12 +45,14 @@ __all__ = [
     "Region",
     "Units",
     "directions",
+    "each_reading_once",
     "evaluated_only",
     "interpolate",
     "interval_around",
     "is_random",
     "lowest",
     "rank_correlation",
+    "reading",
     "region_around",
     "require_positive",
     "standardised_ranks",
