@@ -21,6 +21,7 @@ from bertscape.values import (
     ProblemType,
 )
 from bertscape_workers.admission import MemoryLimits
+from bertscape_workers.jobs import TileOrder, TileWatch
 from bertscape_workers.jobs.actor import EvaluationWorker
 
 WAITS_FOR = "waits for "  # and a file: the name of a job that prepares until that is there
@@ -46,8 +47,19 @@ class WorkerForTests(EvaluationWorker):
         # Not `Prepared` itself: its module takes seconds to import.
         return SimpleNamespace(findings=_findings(), inputs=inputs)
 
-    def _make_evaluator(self, inputs: Any) -> Any:
-        return EvaluatorForTests(**inputs)
+    def _make_runner(self, kind: str, inputs: Any) -> Any:
+        return RunnerForTests(EvaluatorForTests(**inputs))
+
+
+class RunnerForTests:
+    """Point by point. Not `PointByPoint` itself: its module takes seconds to import."""
+
+    def __init__(self, evaluator: "EvaluatorForTests") -> None:
+        self._evaluator = evaluator
+
+    def run(self, order: TileOrder, watch: TileWatch) -> Any:
+        rows = [self._evaluator.evaluate(float(x), float(y)) for x, y in order.coordinates]
+        return np.stack(rows), None
 
 
 class EvaluatorForTests:

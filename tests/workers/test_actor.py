@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.workers.tiny_inputs import Inputs
 
 from bertscape.values import Findings, ProblemType
@@ -16,6 +17,7 @@ from bertscape_workers.jobs import (
     Description,
     Failure,
     TileNumbers,
+    TileOrder,
 )
 from bertscape_workers.jobs.actor import EvaluationWorker
 from bertscape_workers.jobs.prepare import prepare
@@ -41,6 +43,10 @@ def get(*references: Any) -> Any:
     return found if len(references) > 1 else found[0]
 
 
+def run(worker: Any, inputs: Any, coordinates: NDArray[np.float64]) -> Any:
+    return worker.run_tile.remote([inputs], "surface", TileOrder(coordinates))
+
+
 def test_it_says_what_it_is(worker: Any) -> None:
     from bertscape_workers.checkpoints import device_model
 
@@ -57,7 +63,7 @@ def test_a_tile_has_the_bytes_that_this_process_computes(worker: Any, bert: Inpu
     coordinates = spec.points.coordinates(range(spec.points.size))
 
     # The second comes from an evaluator that was used before.
-    tiles = [get(worker.evaluate_tile.remote([inputs], part)) for part in (coordinates,) * 2]
+    tiles = [get(run(worker, inputs, part)) for part in (coordinates,) * 2]
 
     evaluator = evaluator_for(here.inputs)
     expected = np.stack([evaluator.evaluate(*point) for point in coordinates])
@@ -95,19 +101,19 @@ def test_bad_input_comes_back_as_a_problem_and_the_rest_as_an_error(
 
 def test_an_evaluator_that_raises_comes_back_as_an_error(worker: Any, bert: Inputs) -> None:
     _, inputs = worker.prepare.remote(bert.spec(), None)
-    failure = get(worker.evaluate_tile.remote([inputs], np.zeros((1, 3))))
+    failure = get(run(worker, inputs, np.zeros((1, 3))))
     assert isinstance(failure, Failure)
     assert failure.error.startswith("ValueError: ")
-    tile = get(worker.evaluate_tile.remote([inputs], np.zeros((1, 2))))
+    tile = get(run(worker, inputs, np.zeros((1, 2))))
     assert isinstance(tile, TileNumbers)
 
 
 def test_what_is_forgotten_is_loaded_again(worker: Any, bert: Inputs) -> None:
     _, inputs = worker.prepare.remote(bert.spec(), None)
     before, _, _, after = get(
-        worker.evaluate_tile.remote([inputs], np.ones((1, 2))),
+        run(worker, inputs, np.ones((1, 2))),
         worker.forget.remote("another"),
         worker.forget.remote(inputs.hex()),
-        worker.evaluate_tile.remote([inputs], np.ones((1, 2))),
+        run(worker, inputs, np.ones((1, 2))),
     )
     assert before.numbers.tobytes() == after.numbers.tobytes()

@@ -32,8 +32,9 @@ from bertscape_workers.admission import (
 from bertscape_workers.admission.memory import PROCESS
 from bertscape_workers.checkpoints import locate
 from bertscape_workers.evaluation import expected_numbers
-from bertscape_workers.jobs.actor import EvaluationWorker
-from bertscape_workers.jobs.training_job import prepare_training
+from bertscape_workers.jobs import TileOrder
+from bertscape_workers.jobs.actor import Stages
+from bertscape_workers.jobs.training_job import TrainingRunner, prepare_training
 from bertscape_workers.training import (
     FineTuned,
     FineTuning,
@@ -279,14 +280,16 @@ def test_a_worker_tells_how_far_it_is_and_how_many_checkpoints_it_has_kept(
 ) -> None:
     some = replace(settings, max_steps=5, keep=2)
     interrupt(some, tmp_path, 7)
-    worker, seen = EvaluationWorker(1), []
+    stages = Stages()
+    seen: list[Any] = []
 
     def look() -> bool:
-        seen.append(worker.progress())
+        seen.append(stages.underway)
         return False
 
-    worker._train(check(some), tmp_path, look)
-    first, last = seen[0], worker.progress()
+    order = TileOrder(np.zeros((1, 2)), str(tmp_path))
+    TrainingRunner(check(some)).run(order, stages.watch(look))
+    first, last = seen[0], stages.underway
     # That of step 2 was kept by the attempt before.
     assert (first.stage, first.done, first.total, first.kept) == ("fine-tuning", 2, 5, 0)
     assert (last.stage, last.done, last.total, last.kept) == ("fine-tuning", 5, 5, 2)

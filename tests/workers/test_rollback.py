@@ -32,18 +32,15 @@ from bertscape_workers.data import (
     TokenizedSplit,
     point_changes,
 )
-from bertscape_workers.evaluation import EvaluatorInputs, RollbackInputs
+from bertscape_workers.evaluation import EvaluatorInputs, RollbackEvaluator, RollbackInputs
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
-from bertscape_workers.jobs import (
-    evaluator_of,
-    prepare_job,
-)
+from bertscape_workers.jobs import prepare_job
 from bertscape_workers.jobs.prepare import Prepared
 from bertscape_workers.running.local_run import run_job
 
 GROUPS: list[Any] = ["low", "middle", "high", "embeddings", "pooler", [0, 2], "all"]
-DISTILBERT = DistilBertConfig(
+DISTILBERT = DistilBertConfig(  # type: ignore[call-arg]
     vocab_size=19,
     dim=32,
     n_layers=3,
@@ -83,7 +80,7 @@ def rollback(three_layers: Inputs) -> Rollback:
 def modules_of(model: BertForSequenceClassification, group: str) -> Sequence[torch.nn.Module]:
     base = model.bert
     layers = base.encoder.layer
-    return {
+    found: dict[str, Any] = {
         "none": [],
         "low": layers[:1],
         "middle": layers[1:2],
@@ -92,7 +89,8 @@ def modules_of(model: BertForSequenceClassification, group: str) -> Sequence[tor
         "pooler": [base.pooler],
         "[0, 2]": layers[:2],
         "all": [base],
-    }[group]
+    }
+    return found[group]
 
 
 def put_back(inputs: Inputs, group: str) -> BertForSequenceClassification:
@@ -275,10 +273,10 @@ def test_an_evaluator_tells_each_example_of_any_backbone(
 def test_a_points_value_depends_on_the_point_alone(
     prepared: Prepared[Any, RollbackInputs], rollback: Rollback
 ) -> None:
-    backwards = evaluator_of(prepared.inputs)
+    backwards = RollbackEvaluator(prepared.inputs)
     rows = [backwards.evaluate(float(point), 0.0) for point in reversed(range(len(GROUPS) + 1))]
     assert np.stack(rows[::-1]).T.tobytes() == rollback.numbers.tobytes()
-    alone = evaluator_of(prepared.inputs).evaluate(3.0, 0.0)
+    alone = RollbackEvaluator(prepared.inputs).evaluate(3.0, 0.0)
     assert alone.tobytes() == rollback.numbers[:, 3].tobytes()
 
 
@@ -287,7 +285,7 @@ def test_inputs_that_may_not_be_written_to_do(prepared: Prepared[Any, RollbackIn
     for vector in (inputs.finetuned.origin, inputs.pretrained):
         vector.flags.writeable = False
     try:
-        assert np.isfinite(evaluator_of(inputs).evaluate(1.0, 0.0)).all()
+        assert np.isfinite(RollbackEvaluator(inputs).evaluate(1.0, 0.0)).all()
     finally:
         for vector in (inputs.finetuned.origin, inputs.pretrained):
             vector.flags.writeable = True
@@ -305,6 +303,7 @@ def test_preparing_again_finds_the_same(
 
 def test_thirds_are_what_is_put_back_unless_told_otherwise(three_layers: Inputs) -> None:
     result = run_job(rollback_spec(three_layers))
+    assert isinstance(result, Rollback)
     assert result.groups == ("none", "low", "middle", "high")
     assert [check.checkpoint for check in result.self_checks] == ["finetuned"]
 
@@ -333,6 +332,7 @@ def test_a_group_that_fine_tuning_left_alone_changes_nothing(
     save_file(weights, frozen / "model.safetensors", {"format": "pt"})
     inputs = dataclasses.replace(three_layers, finetuned=frozen)
     result = run_job(rollback_spec(inputs, groups=["embeddings"]))
+    assert isinstance(result, Rollback)
     assert result.distance.tolist() == [0, 0]
     assert result["train_loss_change"].tolist() == [0, 0]
 
@@ -359,7 +359,7 @@ def test_a_third_that_is_empty(bert: Inputs, check: Callable[[RollbackSpec], obj
 
 
 def shared_layers() -> PreTrainedConfig:
-    return AlbertConfig(
+    return AlbertConfig(  # type: ignore[call-arg]
         vocab_size=19,
         embedding_size=16,
         hidden_size=32,

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 
-from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.spec import JobSpec
 from bertscape.values import (
     Problem,
     ProblemType,
@@ -31,7 +32,7 @@ from bertscape_service.ray_cluster.messages import (
     TileResult,
     WorkProgress,
 )
-from bertscape_service.ray_cluster.worker_life import DEATHS, WorkerLife, one_line
+from bertscape_service.ray_cluster.worker_life import DEATHS, WorkerLife
 from bertscape_service.scheduling import (
     ArraysLost,
     DropJob,
@@ -52,14 +53,18 @@ from bertscape_workers.jobs import (
     Failure,
     InputsGone,
     TileNumbers,
+    TileOrder,
     TrainingStopped,
     Underway,
+    last_line,
 )
 
 __all__ = ["Dispatcher"]
 
 PROGRESS_S = 0.5  # between two looks at how far preparing is
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+TileOutcome = TileNumbers | Failure | InputsGone | TrainingStopped
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +209,7 @@ class Dispatcher:
             raise
         except Exception as error:
             logger.exception("preparing job %s", job.job_id)
-            found = Failure(one_line(error), "")
+            found = Failure(last_line(error), "")
         finally:
             progress.cancel()
         if isinstance(found, Failure):
@@ -250,39 +255,45 @@ class Dispatcher:
         if job.inputs is None:
             self._send(ArraysLost(job.job_id, worker.worker_id))
             return
+        run = uuid.uuid4().hex
+        coordinates = job.spec.coordinates(job.tiles[tile].points)
+        order = TileOrder(coordinates, job.output, run)
         try:
-            if isinstance(job.spec, FinetuneSpec):
-                outcome = await self._train(actor, worker.worker_id, job, tile)
-            else:
-                coordinates = job.spec.coordinates(job.tiles[tile].points)
-                outcome = await actor.evaluate_tile.remote([job.inputs], coordinates)
+            async with self._telling(actor, worker.worker_id, job, tile, run):
+                outcome = await self._ordered(actor, job, order)
         except DEATHS:
             raise
         except Exception as error:
             logger.exception("tile %d of job %s", tile, job.job_id)
-            outcome = Failure(one_line(error), "")
+            outcome = Failure(last_line(error), "")
         self._report_tile(outcome, worker, job.job_id, tile, attempt)
 
-    async def _train(
-        self, actor: Any, worker_id: str, job: Job, tile: int
-    ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
-        if self._jobs.get(job.job_id) is not job:
+    async def _ordered(self, actor: Any, job: Job, order: TileOrder) -> TileOutcome:
+        if job.spec.trains and self._jobs.get(job.job_id) is not job:
             return TrainingStopped()  # dropped before this worker came to it
-        run = uuid.uuid4().hex
+        outcome: TileOutcome = await actor.run_tile.remote([job.inputs], job.spec.kind, order)
+        return outcome
+
+    @asynccontextmanager
+    async def _telling(
+        self, actor: Any, worker_id: str, job: Job, tile: int, run: str
+    ) -> AsyncIterator[None]:
+        """While a training is under way, its stages are told, and it can be stopped."""
+        if not job.spec.trains:
+            yield
+            return
         job.stop = lambda: actor.stop.remote(run)
         kept = TileAdvanced(job.job_id, tile, worker_id)
         progress = asyncio.create_task(self._follow(actor, job.job_id, kept))
         try:
-            outcome: TileNumbers | Failure | InputsGone | TrainingStopped
-            outcome = await actor.train.remote([job.inputs], job.output, run)
-            return outcome
+            yield
         finally:
             job.stop = None
             progress.cancel()
 
     def _report_tile(
         self,
-        outcome: TileNumbers | Failure | InputsGone | TrainingStopped,
+        outcome: TileOutcome,
         worker: WorkerLife,
         job_id: str,
         tile: int,

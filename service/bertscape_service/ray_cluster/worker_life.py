@@ -18,9 +18,9 @@ from ray.exceptions import (
 )
 
 from bertscape_service.ray_cluster.cluster import Cluster
-from bertscape_workers.jobs import Description
+from bertscape_workers.jobs import Description, last_line
 
-__all__ = ["DEATHS", "WorkerLife", "one_line"]
+__all__ = ["DEATHS", "WorkerLife"]
 
 DEATHS = (
     RayActorError,
@@ -34,8 +34,6 @@ DEATHS = (
 GRACE_S = 0.5  # a node that dies takes its workers along: they may be noticed first
 UNAVAILABLE_S = 60.0  # how long to find out what became of a worker that cannot be reached
 ANSWER_S = 5.0
-
-_LENGTH = 500
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ class WorkerLife:
             counts = await self._died_alone(error)
             self._kill_actor()
             logger.warning("worker %s died (counts: %s): %s", self.worker_id, counts, error)
-            self._on_death(one_line(error), counts)
+            self._on_death(last_line(error), counts)
 
     async def _work(self) -> None:
         """Carry out orders as they come, until the worker dies: then raise what says so."""
@@ -160,10 +158,3 @@ class WorkerLife:
 async def _answer(reference: Any) -> Any:
     """An object reference as a coroutine, for what asyncio accepts only as one."""
     return await reference
-
-
-def one_line(error: Exception) -> str:
-    """The last line of an error's message: where Ray says what happened."""
-    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else type(error).__name__
-    return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"

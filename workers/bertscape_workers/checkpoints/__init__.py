@@ -35,7 +35,6 @@ from bertscape_workers.checkpoints.precision import (
 )
 from bertscape_workers.checkpoints.transformers_trainer import (
     Examples,
-    Progress,
     quiet_arguments,
     quiet_transformers,
     silence,
@@ -55,7 +54,6 @@ __all__ = [
     "Examples",
     "Format",
     "Layout",
-    "Progress",
     "StoredBackbone",
     "Vector",
     "arithmetic",

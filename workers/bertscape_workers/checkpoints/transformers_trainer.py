@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -11,12 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
-
-class Progress(Protocol):
-    """Told where a stage stands."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Called at the stage's start, mostly with `done` 0, then after each of `total` steps."""
+from bertscape.values import Progress
 
 
 class Examples(Dataset[dict[str, Any]]):

@@ -13,9 +13,9 @@ from transformers import (
     set_seed,
 )
 
+from bertscape.values import Progress
 from bertscape_workers.checkpoints import (
     Examples,
-    Progress,
     quiet_arguments,
     quiet_transformers,
     silence,

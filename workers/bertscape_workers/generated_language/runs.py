@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bertscape_workers.checkpoints import Progress
+from bertscape.values import Progress
 from bertscape_workers.generated_language.data import DemoData
 from bertscape_workers.generated_language.size import DEMO, Size
 from bertscape_workers.training import (

@@ -7,14 +7,8 @@ from .actor import (
     TileNumbers as TileNumbers,
     TrainingStopped as TrainingStopped,
     Underway as Underway,
+    last_line as last_line,
 )
-from .kinds import (
-    evaluator_of as evaluator_of,
-    prepare_job as prepare_job,
-)
-from .prepare import (
-    ProgressCall as ProgressCall,
-)
-from .training_job import (
-    train_here as train_here,
-)
+from .kinds import prepare_job as prepare_job, runner_of as runner_of
+from .tiles import TileOrder as TileOrder, TileWatch as TileWatch
+from .training_job import train_here as train_here

@@ -14,27 +14,25 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.spec import JobSpec
 from bertscape.values import (
     InvalidInput,
     LogEntry,
     Pins,
     Problem,
-    TrainingOutput,
 )
+from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 
 if TYPE_CHECKING:
     from bertscape_workers.admission import MemoryLimits
-    from bertscape_workers.jobs.kinds import JobInputs, PointEvaluator
+    from bertscape_workers.jobs.kinds import TileRunner
     from bertscape_workers.jobs.prepare import Prepared
-    from bertscape_workers.training import TrainingInputs
 
 LIFETIME, PROGRESS = "lifetime", "progress"  # concurrency groups beside the one that works
 LOAD_TIMEOUT_S = 600.0  # to bring a job's arrays to this node
@@ -94,6 +92,35 @@ class Underway:
     kept: int = 0  # checkpoints of a fine-tuning, since this attempt began
 
 
+class Stages:
+    """How far the work is that is under way, as it tells it."""
+
+    def __init__(self) -> None:
+        self.underway: Underway | None = None
+
+    def watch(self, stop: Callable[[], bool]) -> TileWatch:
+        """What a tile is to tell it all by."""
+        return TileWatch(stage=self.tell, logged=self._logged, kept=self._kept, stop=stop)
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """As `Progress`."""
+        before = self.underway or Underway(stage, done, total)
+        self.underway = replace(before, stage=stage, done=done, total=total)
+
+    def end(self) -> None:
+        """Nothing is under way."""
+        self.underway = None
+
+    def _logged(self, entry: LogEntry) -> None:
+        if self.underway is not None:
+            latest = entry.after(self.underway.latest)
+            self.underway = replace(self.underway, latest=latest)
+
+    def _kept(self) -> None:
+        if self.underway is not None:
+            self.underway = replace(self.underway, kept=self.underway.kept + 1)
+
+
 class EvaluationWorker:
     """One worker. The work is done in one thread, one call at a time.
 
@@ -105,9 +132,9 @@ class EvaluationWorker:
         from bertscape_workers.checkpoints import set_threads
 
         self._threads = threads
-        self._loaded: str | None = None  # id of the object whose evaluator is held
-        self._evaluator: PointEvaluator | None = None
-        self._underway: Underway | None = None
+        self._loaded: str | None = None  # id of the object whose runner is held
+        self._runner: TileRunner | None = None
+        self._stages = Stages()
         self._to_stop: set[str] = set()  # fine-tunings, by the names of their runs
         set_threads(threads)
 
@@ -129,7 +156,7 @@ class EvaluationWorker:
     @ray.method(concurrency_group=PROGRESS)
     def progress(self) -> Underway | None:
         """How far the preparing or the fine-tuning is that is under way, if any."""
-        return self._underway
+        return self._stages.underway
 
     @ray.method(concurrency_group=PROGRESS)
     def stop(self, run: str) -> None:
@@ -137,9 +164,7 @@ class EvaluationWorker:
         self._to_stop.add(run)
 
     @ray.method(num_returns=2)
-    def prepare(
-        self, spec: JobSpec, limits: "MemoryLimits | None"
-    ) -> "tuple[Pins | Failure, JobInputs | TrainingInputs | None]":
+    def prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "tuple[Pins | Failure, Any]":
         """Prepare a job on this worker's device.
 
         The second value is large: it goes to the object store, belongs to the caller, and so
@@ -153,104 +178,63 @@ class EvaluationWorker:
         else:
             return prepared.findings, prepared.inputs
         finally:
-            self._underway = None
+            self._stages.end()
 
-    def evaluate_tile(
-        self, inputs: list[Any], coordinates: NDArray[np.float64]
-    ) -> TileNumbers | Failure | InputsGone:
-        """Evaluate the points of a tile, one after the other.
+    def run_tile(
+        self, inputs: list[Any], kind: str, order: TileOrder
+    ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
+        """Do the points of a tile.
 
         Args:
-            inputs: the one reference to the job's `JobInputs`; in a list, so that Ray hands
-                over the reference itself and the arrays are mapped only where they are new.
-            coordinates: (points, 2) float64, as `JobSpec.coordinates` has them.
+            inputs: the one reference to what preparing gave for the workers; in a list, so that
+                Ray hands over the reference itself and the arrays are mapped only where they are
+                new.
+            kind: of the job.
+            order: the tile.
         """
         try:
-            evaluator = self._load(inputs[0])
+            runner = self._load(inputs[0], kind)
             started, clock = time.time(), time.perf_counter()
-            rows = [evaluator.evaluate(float(alpha), float(beta)) for alpha, beta in coordinates]
-            return TileNumbers(np.stack(rows), started, time.perf_counter() - clock)
+            watch = self._stages.watch(lambda: order.run in self._to_stop)
+            numbers, left = runner.run(order, watch)
+            output = None if left is None else left.to_json()
+            return TileNumbers(numbers, started, time.perf_counter() - clock, output)
         except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError) as error:
-            return InputsGone(_one_line(error))
+            return InputsGone(one_line(error))
         except Exception as error:  # noqa: BLE001  whatever it is, it goes back as a value
             self._unload()  # what it left behind is not to be trusted
-            return _failure(error)
-
-    def train(
-        self, inputs: list[Any], output: str, run: str
-    ) -> TileNumbers | Failure | InputsGone | TrainingStopped:
-        """Do the one point of a fine-tuning, or what is missing of it.
-
-        Args:
-            inputs: the one reference to the job's `TrainingInputs`, in a list.
-            output: the folder for its checkpoints; an earlier attempt may have left some there.
-            run: a name of this attempt, for `stop`.
-        """
-        try:
-            self._unload()  # training needs the memory
-            found = ray.get(inputs[0], timeout=LOAD_TIMEOUT_S)
-            started, clock = time.time(), time.perf_counter()
-            numbers, left = self._train(found, Path(output), lambda: run in self._to_stop)
-            return TileNumbers(numbers, started, time.perf_counter() - clock, left.to_json())
-        except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError) as error:
-            return InputsGone(_one_line(error))
-        except Exception as error:  # noqa: BLE001  whatever it is, it goes back as a value
-            return TrainingStopped() if run in self._to_stop else _failure(error)
+            return TrainingStopped() if order.run in self._to_stop else _failure(error)
         finally:
-            self._underway = None
-            self._to_stop.discard(run)
+            self._stages.end()
+            self._to_stop.discard(order.run)
 
     def forget(self, object_id: str) -> None:
         """Let go of the arrays of this id, where it is they that are held."""
         if self._loaded == object_id:
             self._unload()
 
-    def _load(self, reference: Any) -> "PointEvaluator":
-        if self._evaluator is None or self._loaded != reference.hex():
+    def _load(self, reference: Any, kind: str) -> "TileRunner":
+        if self._runner is None or self._loaded != reference.hex():
             self._unload()
-            self._evaluator = self._make_evaluator(ray.get(reference, timeout=LOAD_TIMEOUT_S))
+            found = ray.get(reference, timeout=LOAD_TIMEOUT_S)
+            self._runner = self._make_runner(kind, found)
             self._loaded = reference.hex()
-        return self._evaluator
+        return self._runner
 
     def _unload(self) -> None:
-        self._evaluator = self._loaded = None
+        self._runner = self._loaded = None
 
-    def _tell(self, stage: str, done: int, total: int) -> None:
-        before = self._underway or Underway(stage, done, total)
-        self._underway = replace(before, stage=stage, done=done, total=total)
+    # The two methods below are all that a worker for tests replaces.
 
-    def _tell_logged(self, entry: LogEntry) -> None:
-        if self._underway is not None:
-            latest = entry.after(self._underway.latest)
-            self._underway = replace(self._underway, latest=latest)
-
-    def _tell_kept(self) -> None:
-        if self._underway is not None:
-            self._underway = replace(self._underway, kept=self._underway.kept + 1)
-
-    # The three methods below are all that a worker for tests replaces.
-
-    def _prepare(
-        self, spec: JobSpec, limits: "MemoryLimits | None"
-    ) -> "Prepared[Pins, JobInputs | TrainingInputs]":
+    def _prepare(self, spec: JobSpec, limits: "MemoryLimits | None") -> "Prepared[Pins, Any]":
         from bertscape_workers.jobs.kinds import prepare_job
-        from bertscape_workers.jobs.training_job import prepare_training
 
-        if isinstance(spec, FinetuneSpec):
-            return prepare_training(spec, threads=self._threads, progress=self._tell, limits=limits)
-        return prepare_job(spec, threads=self._threads, progress=self._tell, limits=limits)
+        return prepare_job(spec, threads=self._threads, progress=self._stages.tell, limits=limits)
 
-    def _make_evaluator(self, inputs: "JobInputs") -> "PointEvaluator":
-        from bertscape_workers.jobs.kinds import evaluator_of
+    def _make_runner(self, kind: str, inputs: Any) -> "TileRunner":
+        from bertscape_workers.jobs.kinds import runner_of
 
-        return evaluator_of(inputs)
-
-    def _train(
-        self, inputs: "TrainingInputs", output: Path, stop: Callable[[], bool]
-    ) -> tuple[NDArray[np.float64], TrainingOutput]:
-        from bertscape_workers.jobs.training_job import run_training
-
-        return run_training(inputs, output, self._tell, self._tell_logged, stop, self._tell_kept)
+        return runner_of(kind, inputs)
 
 
 def _on_gpu() -> bool:
@@ -261,11 +245,21 @@ def _on_gpu() -> bool:
 
 def _failure(error: Exception) -> Failure:
     problem = error.problem if isinstance(error, InvalidInput) else None
-    return Failure(_one_line(error), "".join(traceback.format_exception(error)), problem)
+    return Failure(one_line(error), "".join(traceback.format_exception(error)), problem)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The error's type and the last line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+    said = str(error).strip()
+    name = type(error).__name__
+    return _shortened(f"{name}: {last_line(error)}" if said else name)
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an error's message, where Ray says what happened; else its type."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    return _shortened(lines[-1] if lines else type(error).__name__)
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _ERROR_LENGTH else text[: _ERROR_LENGTH - 1] + "…"

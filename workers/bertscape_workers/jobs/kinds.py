@@ -1,24 +1,23 @@
-"""What a worker does for each kind of job: prepare it, and do its points."""
+"""What a worker does for each kind of job: prepare it, and run its tiles.
 
-from typing import Protocol
+A further kind has its own module, and an entry in `WORK`. Nobody else asks which kind a job is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.spec import JobSpec, LandscapeSpec, RollbackSpec
-from bertscape.values import Findings
+from bertscape.spec import JobSpec
+from bertscape.values import Pins, Progress, TrainingOutput
 from bertscape_workers.admission import MemoryLimits
-from bertscape_workers.evaluation import (
-    EvaluatorInputs,
-    RollbackEvaluator,
-    RollbackInputs,
-    evaluator_for,
-)
-from bertscape_workers.jobs.prepare import Prepared, ProgressCall, prepare
+from bertscape_workers.evaluation import RollbackEvaluator, evaluator_for
+from bertscape_workers.jobs.prepare import Prepared, prepare
 from bertscape_workers.jobs.prepare_rollback import prepare_rollback
-
-JobInputs = EvaluatorInputs | RollbackInputs
-"""What the workers of a job map from the object store."""
+from bertscape_workers.jobs.tiles import TileOrder, TileWatch
+from bertscape_workers.jobs.training_job import TrainingRunner, prepare_training
 
 
 class PointEvaluator(Protocol):
@@ -28,31 +27,74 @@ class PointEvaluator(Protocol):
         """The numbers at a point, by its two coordinates as `JobSpec.coordinates` has them."""
 
 
+class TileRunner(Protocol):
+    """What runs the tiles of one prepared job."""
+
+    def run(
+        self, order: TileOrder, watch: TileWatch
+    ) -> tuple[NDArray[np.float64], TrainingOutput | None]:
+        """The numbers of a tile's points, (points, those of a point), and what it leaves behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointByPoint:
+    """Runs a tile by evaluating its points, one after the other."""
+
+    evaluator: PointEvaluator
+
+    def run(self, order: TileOrder, watch: TileWatch) -> tuple[NDArray[np.float64], None]:
+        """As `TileRunner.run`; a tile leaves nothing behind."""
+        rows = []
+        for done, (first, second) in enumerate(order.coordinates):
+            watch.point(done)
+            rows.append(self.evaluator.evaluate(float(first), float(second)))
+        return np.stack(rows), None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How one kind of job is done.
+
+    Attributes:
+        prepare: of the spec and what `prepare_job` takes beside it.
+        runner: of what preparing gave for the workers, and the device as torch names it.
+    """
+
+    prepare: Callable[..., Prepared[Pins, Any]]
+    runner: Callable[[Any, str | None], TileRunner]
+
+
+_LANDSCAPE = Work(prepare, lambda inputs, on: PointByPoint(evaluator_for(inputs, on)))
+
+WORK: dict[str, Work] = {
+    "surface": _LANDSCAPE,
+    "curve": _LANDSCAPE,
+    "rollback": Work(
+        prepare_rollback, lambda inputs, on: PointByPoint(RollbackEvaluator(inputs, on))
+    ),
+    "finetune": Work(prepare_training, lambda inputs, _: TrainingRunner(inputs)),
+}
+
+
 def prepare_job(
     spec: JobSpec,
     *,
     device: str | None = None,
     threads: int = 1,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     limits: MemoryLimits | None = None,
-) -> Prepared[Findings, JobInputs]:
+) -> Prepared[Pins, Any]:
     """Prepare a job of any kind; arguments and errors are those of `prepare`."""
-    if isinstance(spec, LandscapeSpec):
-        return prepare(spec, device=device, threads=threads, progress=progress, limits=limits)
-    if isinstance(spec, RollbackSpec):
-        return prepare_rollback(
-            spec, device=device, threads=threads, progress=progress, limits=limits
-        )
-    raise TypeError(f"a job of kind {spec.kind!r}")
+    made = WORK[spec.kind].prepare
+    return made(spec, device=device, threads=threads, progress=progress, limits=limits)
 
 
-def evaluator_of(inputs: JobInputs, device: str | None = None) -> PointEvaluator:
-    """What does the points of the job that these inputs were prepared for.
+def runner_of(kind: str, inputs: Any, device: str | None = None) -> TileRunner:
+    """What runs the tiles of the job that these inputs were prepared for.
 
     Args:
-        inputs: of the job.
+        kind: of the job.
+        inputs: what preparing gave for the workers.
         device: as torch names it; default: the GPU where there is one.
     """
-    if isinstance(inputs, RollbackInputs):
-        return RollbackEvaluator(inputs, device)
-    return evaluator_for(inputs, device)
+    return WORK[kind].runner(inputs, device)

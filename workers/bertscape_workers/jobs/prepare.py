@@ -20,6 +20,7 @@ from bertscape.values import (
     Findings,
     LayerGroup,
     Pins,
+    Progress,
     SelfCheck,
     SplitFound,
 )
@@ -75,7 +76,6 @@ from bertscape_workers.plane import (
 
 Found = TypeVar("Found", bound=Pins, covariant=True)
 Inputs = TypeVar("Inputs", covariant=True)
-ProgressCall = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def prepare(
     *,
     device: str | None = None,
     threads: int = 1,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     limits: MemoryLimits | None = None,
 ) -> Prepared[Findings, EvaluatorInputs]:
     """Prepare a job, holding one checkpoint at a time beside the plane's vectors.
@@ -251,7 +251,7 @@ def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
     return load_config(finetuned)
 
 
-def fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, CheckpointFound]:
+def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, CheckpointFound]:
     """What pins each checkpoint, by its name in `Findings.checkpoints`."""
     named = checkpoints.named()
     found: dict[CheckpointFiles, CheckpointFound] = {}
@@ -269,7 +269,7 @@ def fingerprints(checkpoints: JobCheckpoints, tell: ProgressCall) -> dict[str, C
 
 
 def tokenized_splits(
-    spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: ProgressCall
+    spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: Progress
 ) -> dict[str, TokenizedSplit]:
     """Both splits by name, train and eval.
 
@@ -302,7 +302,7 @@ def _inputs(
     splits: dict[str, TokenizedSplit],
     precision: Format,
     limits: MemoryLimits | None,
-    tell: ProgressCall,
+    tell: Progress,
 ) -> tuple[EvaluatorInputs, Plane]:
     request = checkpoints.plane
     model = skeleton(config)
@@ -386,7 +386,7 @@ def self_checks(
     splits: dict[str, TokenizedSplit],
     precision: Format,
     device: str,
-    tell: ProgressCall,
+    tell: Progress,
 ) -> tuple[SelfCheck, ...]:
     """The checkpoint of each place as the plain model has it, with θ1's head, and as found.
 

@@ -9,6 +9,7 @@ from bertscape.values import (
     ALL_LAYERS,
     Findings,
     GroupFound,
+    Progress,
 )
 from bertscape_workers.admission import (
     Members,
@@ -42,7 +43,6 @@ from bertscape_workers.jobs.prepare import (
     JobCheckpoints,
     Place,
     Prepared,
-    ProgressCall,
     check_memory,
     checked_config,
     find_model,
@@ -65,7 +65,7 @@ def prepare_rollback(
     *,
     device: str | None = None,
     threads: int = 1,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     limits: MemoryLimits | None = None,
 ) -> Prepared[Findings, RollbackInputs]:
     """Prepare a rollback; arguments and errors are those of `prepare`."""

@@ -1,5 +1,6 @@
 """A fine-tuning as a job: preparing it, and its one point, which is the whole run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Limits
 from bertscape.values import (
+    Progress,
     SplitFound,
     TrainingFindings,
     TrainingOutput,
@@ -18,14 +20,12 @@ from bertscape_workers.checkpoints import (
     set_threads,
 )
 from bertscape_workers.data import TokenizedSplit
-from bertscape_workers.jobs.prepare import Prepared, ProgressCall
+from bertscape_workers.jobs.prepare import Prepared
+from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 from bertscape_workers.training import (
     FineTuned,
-    Kept,
-    Logged,
     Precision,
     Schedule,
-    Stop,
     TrainingInputs,
     check,
     refuse_existing_trajectory,
@@ -64,14 +64,16 @@ def settings_of(spec: FinetuneSpec, threads: int | None) -> FineTuning:
 def prepare_training(
     spec: FinetuneSpec,
     *,
+    device: str | None = None,
     threads: int = 1,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     limits: MemoryLimits | None = None,
 ) -> Prepared[TrainingFindings, TrainingInputs]:
     """Check all that the run needs, and pin it; nothing is trained.
 
     Args:
         spec: with absolute paths.
+        device: not asked for; the `Trainer` chooses.
         threads: CPU threads of this process, and of the worker that trains.
         progress: told of the one stage there is.
         limits: the memory there is; without them nothing is checked.
@@ -79,6 +81,7 @@ def prepare_training(
     Raises:
         InvalidInput: whatever is wrong with the checkpoint, the data or the sizes.
     """
+    del device
     set_threads(threads)
     if progress is not None:
         progress("reading checkpoint and data", 0, 1)
@@ -113,7 +116,7 @@ def _found(data: Data, name: str, split: TokenizedSplit) -> SplitFound:
 def train_here(
     spec: FinetuneSpec,
     output: Path,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     *,
     threads: int | None = 1,
 ) -> FineTuned:
@@ -136,19 +139,19 @@ def train_here(
     return train_alone(prepared.inputs, output, progress)
 
 
-def run_training(
-    inputs: TrainingInputs,
-    output: Path,
-    progress: ProgressCall | None = None,
-    logged: Logged | None = None,
-    stop: Stop | None = None,
-    kept: Kept | None = None,
-) -> tuple[NDArray[np.float64], TrainingOutput]:
-    """The one point of the job; arguments and errors are those of `train`.
+@dataclass(frozen=True, slots=True)
+class TrainingRunner:
+    """Runs the one tile of the job, which is the whole training, or what is missing of it."""
 
-    Returns:
-        The numbers of the final model, (1, 4) float64 in the order of `FINETUNE_NUMBERS`, and
-        what the run left behind.
-    """
-    run = train(inputs, output, progress, logged, stop, kept)
-    return np.array([[getattr(run.numbers, name) for name in FINETUNE_NUMBERS]]), run.output
+    inputs: TrainingInputs
+
+    def run(self, order: TileOrder, watch: TileWatch) -> tuple[NDArray[np.float64], TrainingOutput]:
+        """As `TileRunner.run`; errors are those of `train`.
+
+        Returns:
+            The numbers of the final model, (1, 4) float64 in the order of `FINETUNE_NUMBERS`, and
+            what the run left behind.
+        """
+        folder = Path(order.output)
+        run = train(self.inputs, folder, watch.stage, watch.logged, watch.stop, watch.kept)
+        return np.array([[getattr(run.numbers, name) for name in FINETUNE_NUMBERS]]), run.output

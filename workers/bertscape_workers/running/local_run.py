@@ -3,19 +3,19 @@
 import sys
 from importlib.metadata import version
 
-import numpy as np
-
 from bertscape.results import (
     Result,
     Run,
     assemble_result,
 )
 from bertscape.spec import JobSpec, Limits
+from bertscape.values import Progress
 from bertscape_workers.admission import admit
 from bertscape_workers.jobs import (
-    ProgressCall,
-    evaluator_of,
+    TileOrder,
+    TileWatch,
     prepare_job,
+    runner_of,
 )
 
 _VERSIONED = ("bertscape", "torch", "transformers", "numpy")
@@ -24,7 +24,7 @@ EVALUATING = "evaluating"  # the stage of the job's points
 
 def run_job(
     spec: JobSpec,
-    progress: ProgressCall | None = None,
+    progress: Progress | None = None,
     *,
     threads: int = 1,
     device: str | None = None,
@@ -41,18 +41,20 @@ def run_job(
         InvalidInput: the spec asks for too much, or its inputs are wrong.
     """
     spec = admit(spec, Limits())
-    prepared = prepare_job(spec, device=device, threads=threads, progress=progress)
-    evaluator = evaluator_of(prepared.inputs, device)
-    count, numbers = spec.point_count, []
+    tell = progress or _silent
+    prepared = prepare_job(spec, device=device, threads=threads, progress=tell)
+    runner = runner_of(spec.kind, prepared.inputs, device)
+    count = spec.point_count
     (tile,) = spec.tiles(count)
-    for done, (first, second) in enumerate(spec.coordinates(tile.points)):
-        if progress is not None:
-            progress(EVALUATING, done, count)
-        numbers.append(evaluator.evaluate(float(first), float(second)))
-    if progress is not None:
-        progress(EVALUATING, count, count)
+    order = TileOrder(spec.coordinates(tile.points))
+    numbers, _ = runner.run(order, TileWatch(point=lambda done: tell(EVALUATING, done, count)))
+    tell(EVALUATING, count, count)
     run = Run(workers=1, threads=threads, versions=_versions())
-    return assemble_result(spec, prepared.findings, count, [(tile.index, np.stack(numbers))], run)
+    return assemble_result(spec, prepared.findings, count, [(tile.index, numbers)], run)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody listens."""
 
 
 def _versions() -> dict[str, str]:

@@ -28,6 +28,7 @@ from bertscape.values import (
     KeptCheckpoint,
     LogEntry,
     ProblemType,
+    Progress,
     TrainingOutput,
 )
 from bertscape_workers.admission import (
@@ -38,7 +39,6 @@ from bertscape_workers.admission import (
 )
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
-    Progress,
     locate,
     locate_tokenizer,
     quiet_arguments,
