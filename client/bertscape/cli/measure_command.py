@@ -1,7 +1,7 @@
 """The command that reads numbers off the file of a surface or a rollback."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from bertscape.cli.text import table, warn_of_failed_checks, write_json, write_l
 from bertscape.values import DONE, Command, InvalidInput, ProblemType
 
 if TYPE_CHECKING:
-    from bertscape.results import Surface
+    from bertscape.results import Rollback, Surface
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -50,18 +50,12 @@ def _list(values: tuple[float, ...]) -> str:
 
 
 def _measure(options: Namespace) -> int:
-    from bertscape.cli.rollback_text import rollback_json, rollback_rows
-    from bertscape.results import Rollback, Surface, read_result
+    from bertscape.results import read_result
 
     result = read_result(options.file)
-    match result:
-        case Surface():
-            numbers, rows = _readings(result, options)
-        case Rollback():
-            _refuse_options(options)
-            numbers, rows = rollback_json(result), rollback_rows(result)
-        case _:
-            raise TypeError(f"a {result.form}: no readings are known of it")
+    if result.form not in _PRINTED:
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, None, result.form, "a form with readings")
+    numbers, rows = _PRINTED[result.form](result, options)
     warn_of_failed_checks([check.to_json() for check in result.self_checks])
     if options.json:
         write_json(numbers)
@@ -70,7 +64,10 @@ def _measure(options: Namespace) -> int:
     return DONE
 
 
-def _readings(surface: "Surface", options: Namespace) -> tuple[Any, Sequence[Sequence[str]]]:
+_Printed = tuple[Any, Sequence[Sequence[str]]]  # what is printed as JSON, and as a table
+
+
+def _surface(surface: "Surface", options: Namespace) -> _Printed:
     from bertscape.cli.reading_text import reading_rows
     from bertscape.readings import measure
     from bertscape.readings.parts import units_of
@@ -81,6 +78,13 @@ def _readings(surface: "Surface", options: Namespace) -> tuple[Any, Sequence[Seq
     return readings.to_json(), reading_rows(readings, units_of(surface))
 
 
+def _rollback(rollback: "Rollback", options: Namespace) -> _Printed:
+    from bertscape.cli.rollback_text import rollback_json, rollback_rows
+
+    _refuse_options(options)
+    return rollback_json(rollback), rollback_rows(rollback)
+
+
 def _refuse_options(options: Namespace) -> None:
     """A rollback has no optimum to measure."""
     for name in ("threshold", "radius", "fraction"):
@@ -89,6 +93,12 @@ def _refuse_options(options: Namespace) -> None:
             raise InvalidInput.of(
                 ProblemType.INVALID_VALUE, f"--{name}", value, "a surface or a curve beside it"
             )
+
+
+_PRINTED: dict[str, Callable[[Any, Namespace], _Printed]] = {
+    "surface": _surface,
+    "rollback": _rollback,
+}  # by the form of a result
 
 
 MEASURE = Command(

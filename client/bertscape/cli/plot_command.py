@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from bertscape.values import NUMBERS
+    from bertscape.results import FORMS
 
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="a surface or a rollback, an HDF5 file"
@@ -29,7 +29,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--value",
         action="append",
-        choices=[name for name in NUMBERS if not name.endswith("_stderr")],
+        choices=[name for form in FORMS.values() for name in form.values],
         help="what to draw of a surface; may be repeated (default: train_loss and eval_error)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -53,19 +53,18 @@ def _plot(options: Namespace) -> int:
 
 
 def _figure(result: "Result", values: list[str] | None) -> "Figure":
-    from bertscape.figures import DEFAULT_VALUES, plot_surface
-    from bertscape.results import Surface
+    from bertscape.results import FORMS
 
-    if isinstance(result, Surface):
-        return plot_surface(result, values or DEFAULT_VALUES)
-    if values:
+    if not values:
+        return result.plot()
+    if not FORMS[result.form].values:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,
             "--value",
             values,
-            "a surface beside it: the picture of a rollback shows all that it changes",
+            f"a surface beside it: the picture of a {result.form} shows all that it changes",
         )
-    return result.plot()
+    return result.plot(values=values)
 
 
 PLOT = Command(

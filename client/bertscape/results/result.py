@@ -17,7 +17,7 @@ from bertscape.results.rollback import assemble_rollback
 from bertscape.results.run import Result, Run
 from bertscape.results.surface import assemble
 from bertscape.spec import JobSpec
-from bertscape.values import Findings, Pins, publishing
+from bertscape.values import NUMBERS, Findings, Pins, publishing
 
 if TYPE_CHECKING:  # an optional extra of the client
     from bertscape.figures import Figure
@@ -34,6 +34,7 @@ class Form:
     read: Callable[[Source], Result]
     to_xarray: Callable[[Any], Any]  # an xarray.Dataset
     plot: Callable[..., "Figure"]
+    values: tuple[str, ...] = ()  # what `plot` may be asked for by `values`, one panel each
 
 
 def _plot_surface(surface: Any, **options: Any) -> "Figure":
@@ -55,6 +56,7 @@ FORMS: dict[str, Form] = {
         surface_file.read_surface,
         surface_file.to_xarray,
         _plot_surface,
+        tuple(name for name in NUMBERS if not name.endswith("_stderr")),
     ),
     "rollback": Form(
         assemble_rollback,

@@ -38,6 +38,11 @@ class Rollback(Result):
     run: Run
 
     @property
+    def extent(self) -> str:
+        """Its points are groups."""
+        return "groups"
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """Names of what is put back, 1 + G: "none" first, then as in "low", "[0, 4]", "all"."""
         return (NOTHING, *(group_name(group) for group in self.spec.groups))

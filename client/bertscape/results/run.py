@@ -69,6 +69,11 @@ class Result:
             """How it came about."""
 
     @property
+    def extent(self) -> str:
+        """Where its points lie, in words."""
+        return f"{self.evaluated.size} points"
+
+    @property
     def complete(self) -> bool:
         """Whether every point was evaluated."""
         return bool(self.evaluated.all())

@@ -36,6 +36,12 @@ class Surface(Result):
     run: Run
 
     @property
+    def extent(self) -> str:
+        """Ends and number of points along each axis, as in "-4 to 4, 40; -4 to 4, 40"."""
+        axes = (self.spec.grid.x, self.spec.grid.y)
+        return "; ".join(f"{a.low:g} to {a.high:g}, {a.count}" for a in axes if a is not None)
+
+    @property
     def alpha(self) -> NDArray[np.float64]:
         """X coordinates, (nx,), in units of ‖δ1‖."""
         return self.spec.points.x.values()

@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bertscape.spec import FinetuneSpec
 from bertscape.study.plan import Step
 from bertscape.values import JobStatus
 
 
 def units(step: Step) -> float:
     """How much there is to do: epochs of a training, points of anything else."""
-    if isinstance(step.spec, FinetuneSpec):
-        return float(step.spec.training.epochs)
-    return float(step.spec.point_count)
+    return float(step.training.epochs if step.training else step.spec.point_count)
 
 
 @dataclass(slots=True)
@@ -59,7 +56,7 @@ class Outlook:
                 {
                     step.key: units(step) * _share(status)
                     for step, status in running
-                    if isinstance(step.spec, FinetuneSpec) is training
+                    if step.spec.trains is training
                 },
             )
 
@@ -74,7 +71,7 @@ class Outlook:
             count = sum(
                 units(step) * (1 - (_share(status) if status else 0.0))
                 for step, status in left
-                if isinstance(step.spec, FinetuneSpec) is training
+                if step.spec.trains is training
             )
             seconds = pace.remaining(count)
             if seconds is None:

@@ -54,6 +54,7 @@ class Step:
 
     key: str  # as in "surface/mrpc/scratch"
     spec: JobSpec  # with {job: KEY} where the output of the step KEY is to stand
+    training: Training | None = None  # its settings, where it is one
 
     @property
     def part(self) -> str:
@@ -130,6 +131,7 @@ def _start(study: StudySpec, start: _Start) -> Step:
     """θ0, complete; the head that the first task gives it is used by no other run."""
     task = next(iter(study.tasks))
     nothing = Overrides(epochs=0).over(_training(study, task, start))
+    nothing = nothing.model_copy(update={"start": start})
     return Step(
         f"{START}/{start}",
         FinetuneSpec(
@@ -137,9 +139,10 @@ def _start(study: StudySpec, start: _Start) -> Step:
             name=f"θ0, {_words(start)}",
             model=FinetuneModel(pretrained=study.pretrained, tokenizer=study.tokenizer),
             data=study.tasks[task].data,
-            training=nothing.model_copy(update={"start": start}),
+            training=nothing,
             precision=_training_precision(study),
         ),
+        nothing,
     )
 
 
@@ -154,6 +157,7 @@ def _finetune(study: StudySpec, task: str, start: str, training: Training) -> St
             training=training,  # its start is what the folder holds, random weights included
             precision=_training_precision(study),
         ),
+        training,
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from bertscape.http import Client, Job
 from bertscape.spec import (
     FINETUNE_NUMBERS,
-    FinetuneSpec,
     StudySpec,
     load_study,
 )
@@ -218,7 +217,7 @@ class _Run:
 
     def _fetch(self, step: Step, job: Job) -> str:
         """Publish the step's result; its name, relative to the folder."""
-        if isinstance(step.spec, FinetuneSpec):
+        if step.spec.trains:
             name = result_name(step.key, ".json")
             assert job.output is not None, step.key  # noqa: S101  (it is completed)
             write_json(self.folder / name, _training_result(job.output))

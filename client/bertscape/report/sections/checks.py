@@ -15,7 +15,6 @@ from bertscape.report.parts import (
     number,
 )
 from bertscape.results import Rollback, Surface, describe_failures
-from bertscape.spec import FinetuneSpec
 from bertscape.study import StudyResults, plan
 from bertscape.values import (
     NUMBERS,
@@ -84,10 +83,10 @@ def _trainings(results: StudyResults) -> Table:
              "schedule", "seed")  # fmt: skip
     rows = []
     for step in plan(results.spec):
-        if isinstance(step.spec, FinetuneSpec):
-            values = (getattr(step.spec.training, name) for name in names)
+        if step.training is not None:
+            values = (getattr(step.training, name) for name in names)
             cells = ("" if value is None else str(value) for value in values)
-            rows.append((step.key, *cells, step.spec.precision))
+            rows.append((step.key, *cells, step.spec.to_json()["precision"]))
     caption = "Trainings. Warm-up is a share of all steps."
     head = ("Training", "Epochs", "Most steps", "Batch", "Learning rate", "Warm-up",
             "Weight decay", "Schedule", "Seed", "Precision")  # fmt: skip
@@ -105,7 +104,7 @@ def _evaluations(results: StudyResults) -> Iterator[Block]:
         threads = f"{findings.threads} thread{'s' * (findings.threads != 1)} a worker"
         machine = (findings.precision, f"{findings.device}, {threads}", findings.torch)
         points = f"{int(found.evaluated.sum()):,} of {found.evaluated.size:,}"
-        rows.append((key, points, _grid(found), *sizes, *machine))
+        rows.append((key, points, found.extent, *sizes, *machine))
     if rows:
         caption = "Evaluations: points that are done, the grid, examples of both splits, and where."
         head = ("Result", "Points", "Grid (α; β)", "Training examples", "Evaluation examples",
@@ -113,13 +112,6 @@ def _evaluations(results: StudyResults) -> Iterator[Block]:
         yield Table(caption, head, tuple(rows), numeric=False)
         versions = sorted({_versions(found) for _, found in landscapes(results)} - {""})
         yield Text(f"Versions of workers: {'; '.join(versions) or 'not recorded'}.")
-
-
-def _grid(found: Surface | Rollback) -> str:
-    if isinstance(found, Rollback):
-        return "groups"
-    axes = (found.spec.grid.x, found.spec.grid.y)
-    return "; ".join(f"{a.low:g} to {a.high:g}, {a.count}" for a in axes if a is not None)
 
 
 def _versions(found: Surface | Rollback) -> str:
