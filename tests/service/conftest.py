@@ -14,8 +14,9 @@ import httpx2
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tests.service.validated_scheduler import ValidatedScheduler
 
-from bertscape.spec import FinetuneSpec, JobSpec
+from bertscape.spec import FinetuneSpec
 from bertscape.values import (
     CheckpointFound,
     Findings,
@@ -30,6 +31,8 @@ from bertscape.values import (
 )
 from bertscape_service.configuration import Settings, StateDirectory
 from bertscape_service.coordination import Coordinator
+from bertscape_service.journal import Journal
+from bertscape_service.journal.writer import JournalWriter
 from bertscape_service.ray_cluster import (
     ClusterFound,
     DescribeJob,
@@ -38,6 +41,7 @@ from bertscape_service.ray_cluster import (
     TileResult,
 )
 from bertscape_service.rest import create_app
+from bertscape_service.rest.api import KEEP_ALIVE_S
 from bertscape_service.scheduling import (
     PrepareJob,
     RunTile,
@@ -155,7 +159,7 @@ def find_for_training(spec: FinetuneSpec) -> TrainingFindings:
     )
 
 
-def find(spec: JobSpec, **changes: Any) -> Findings:
+def find(spec: Any, **changes: Any) -> Findings:
     """What preparing would have found."""
     numbers = (0.5, 0.25, 0.6, float("nan"), 0.1, 0.1, 0.1, float("inf"))
     model = spec.model
@@ -313,6 +317,8 @@ class Service:
     """One life of a service."""
 
     coordinator: Coordinator
+    state: StateDirectory
+    writer: JournalWriter  # of its journal
     http: httpx2.AsyncClient
     links: list[PlayedLink]
     app: Any
@@ -365,7 +371,9 @@ def run_service(settings: Settings) -> Callable[..., Any]:
     """Lives of one service on one state directory, one after the other."""
 
     @asynccontextmanager
-    async def run(script: Script | None = None, **changes: Any) -> AsyncIterator[Service]:
+    async def run(
+        script: Script | None = None, *, keep_alive_s: float = KEEP_ALIVE_S, **changes: Any
+    ) -> AsyncIterator[Service]:
         script, told, links = script or Script(), replace(settings, **changes), []
         state = StateDirectory.acquire(told.state_directory)
 
@@ -373,15 +381,17 @@ def run_service(settings: Settings) -> Callable[..., Any]:
             links.append(PlayedLink(script, on_message, on_lost))
             return links[-1]
 
-        coordinator = Coordinator(told, state, make_link)
-        app = create_app(coordinator, told)
+        writer = JournalWriter(state.journal)
+        journal = Journal(state.journal, writer)
+        coordinator = Coordinator(told, state, make_link, journal, ValidatedScheduler())
+        app = create_app(coordinator, told, keep_alive_s=keep_alive_s)
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         try:
             async with (
                 app.router.lifespan_context(app),
                 httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http,
             ):
-                yield Service(coordinator, http, links, app)
+                yield Service(coordinator, state, writer, http, links, app)
         finally:
             state.release()
 

@@ -406,9 +406,8 @@ async def test_a_silent_stream_is_kept_alive_and_ends_with_the_service(
         return format_sse_event(**parts)
 
     monkeypatch.setattr("bertscape_service.rest.api.format_sse_event", noted)
-    monkeypatch.setattr("bertscape_service.rest.api._KEEP_ALIVE_S", 0.01)
     script.starts = False
-    async with run_service(script) as service:
+    async with run_service(script, keep_alive_s=0.01) as service:
         job = await service.submit(inputs.spec())
         stream = asyncio.create_task(service.http.get(f"/v1/jobs/{job['id']}/events"))
         await kept_alive.wait()

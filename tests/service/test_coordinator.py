@@ -13,7 +13,7 @@ from bertscape.values import (
     Problem,
     ProblemType,
 )
-from bertscape_service.coordination import coordinator as coordinator_module
+from bertscape_service.coordination import coordinator as coordinator_module, endings
 from bertscape_service.ray_cluster import (
     DescribeJob,
     WorkProgress,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 def datasets(service: Any, job_id: str) -> dict[str, bytes]:
     """Every dataset of the published file, but for those of its run."""
-    (path,) = service.coordinator.publication._folder.glob(f"{job_id}.*.h5")
+    (path,) = service.state.surfaces.glob(f"{job_id}.*.h5")
     found: dict[str, bytes] = {}
 
     def keep(name: str, item: object) -> None:
@@ -90,7 +90,7 @@ async def test_nothing_is_shown_before_its_commit(
         job = await service.submit(inputs.spec())
         await service.until(lambda job: job["state"] == "running", job["id"])
         go = threading.Event()
-        blocked = service.coordinator.journal._writer.submit(lambda _: go.wait(30), lasting=False)
+        blocked = service.writer.submit(lambda _: go.wait(30), lasting=False)
         script.tiles_to_run = 1
         first = service.link.held.pop()
         service.link.say(service.link.result(first))
@@ -109,7 +109,7 @@ async def test_nothing_is_shown_before_its_commit(
 async def test_completed_is_said_after_publication(
     run_service: Any, inputs: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    monkeypatch.setattr(coordinator_module, "_PUBLISH_AGAIN_S", 0.0)
+    monkeypatch.setattr(endings, "PUBLISH_AGAIN_S", 0.0)
     async with run_service() as service:
         states: list[str] = []
         publish = service.coordinator.publication.publish
@@ -166,7 +166,7 @@ async def test_a_job_whose_last_tile_came_just_before_the_end_completes_after_it
     run_service: Any, inputs: Any, make_script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_service() as service:
-        monkeypatch.setattr(coordinator_module, "_LAST_WORK_S", 0.0)
+        monkeypatch.setattr(coordinator_module, "LAST_WORK_S", 0.0)
 
         def refuse(_: str) -> None:
             raise OSError("no space left")
@@ -451,10 +451,10 @@ async def test_a_full_disk_refuses_a_submission_and_is_told_by_healthz(
     run_service: Any, inputs: Any
 ) -> None:
     async with run_service() as service:
-        connection = service.coordinator.journal._writer._connection
+        connection = service.writer.submit(lambda one: one, lasting=False).result()
 
         def limit(pages: int) -> Any:
-            return service.coordinator.journal._writer.submit(
+            return service.writer.submit(
                 lambda _: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone(),
                 lasting=False,
             )

@@ -40,7 +40,7 @@ async def trained(service: Any, inputs: Any, **changes: Any) -> dict[str, Any]:
 async def test_an_output_is_shown_and_outlives_the_service(run_service: Any, inputs: Any) -> None:
     async with run_service() as service:
         job = await trained(service, inputs)
-        folder = service.coordinator.settings.state_directory.resolve() / "outputs" / job["id"]
+        folder = service.state.outputs / job["id"]
         (described,) = service.link.told(DescribeJob)
         assert described.output == str(folder)
     async with run_service() as service:

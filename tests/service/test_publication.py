@@ -69,7 +69,7 @@ def test_a_snapshot_has_holes_and_a_computed_nan_is_none(
     publication: Publication, add_tile: Callable[[int], None]
 ) -> None:
     add_tile(0)
-    surface = read_surface(io.BytesIO(publication.publish("a").content))
+    surface = read_surface(io.BytesIO(publication.publish("a").path.read_bytes()))
     assert surface.evaluated.sum() == 5
     assert np.isnan(surface.train_loss).sum() == 7 + 1
     assert not surface.complete
@@ -83,7 +83,7 @@ def test_attempts_at_preparing_are_not_tiles(
 ) -> None:
     journal.add_attempt("a", AttemptRow(None, 1, "w-1", "", Outcome.FAILED, 1.0, 1.0))
     add_tile(0)
-    surface = read_surface(io.BytesIO(publication.publish("a").content))
+    surface = read_surface(io.BytesIO(publication.publish("a").path.read_bytes()))
     assert [attempt.tile for attempt in surface.run.attempts] == [0]
 
 
@@ -152,8 +152,9 @@ def test_a_rollback_is_published_like_a_surface(
     for tile, numbers in ((1, rows[2:]), (0, rows[:2])):
         attempt = AttemptRow(tile, 1, "w-1", "a CPU", Outcome.DONE, 10.0, 0.5)
         journal.add_tile("a", TileRow(tile, numbers), attempt).result()
-        found = read_result(io.BytesIO(publication.publish("a").content))
+        found = read_result(io.BytesIO(publication.publish("a").path.read_bytes()))
         assert isinstance(found, Rollback)
         assert found.complete == (tile == 0)
+    assert isinstance(found, Rollback)
     assert found.groups == ("none", "all", "pooler")
     np.testing.assert_array_equal(found.numbers, rows.T)

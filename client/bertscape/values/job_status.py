@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetJsonSchemaHandler,
     PlainSerializer,
     ValidationError,
@@ -77,7 +78,8 @@ class JobStage(_Open):
     stage: str  # in words
     done: int = 0
     total: int = 0  # 0 where it is not known
-    latest: _LogEntry | None = None  # of a training: the last of each number that was measured
+    # Of a training: the last of each number that was measured. Left out if nothing was.
+    latest: _LogEntry | None = Field(default=None, exclude_if=lambda latest: latest is None)
 
     def __str__(self) -> str:
         """For example "tokenizing 3/10"."""

@@ -7,12 +7,11 @@ nothing of HTTP.
 from bertscape_service.coordination.coordinator import (
     Coordinator,
 )
-from bertscape_service.coordination.job_view import (
-    brief,
-    job_object,
+from bertscape_service.coordination.publication import (
+    Published,
 )
 from bertscape_service.coordination.submission import (
     read_body,
 )
 
-__all__ = ["Coordinator", "brief", "job_object", "read_body"]
+__all__ = ["Coordinator", "Published", "read_body"]

@@ -137,6 +137,12 @@ class Journal:
 
     # Reads.
 
+    def check(self) -> None:
+        """Raise if the file cannot be read, or does not take what is written now."""
+        self.jobs(1)
+        if self.fault is not None:
+            raise JournalUnavailable.because(self.fault)
+
     def job(self, job_id: str) -> JobRow | None:
         """The job of that id, or None."""
         with self._read() as reader:

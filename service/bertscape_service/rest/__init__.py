@@ -1,6 +1,6 @@
 """The REST interface: requests in, problem documents and job objects out.
 
-Touches the coordinator's public methods, and no room behind it.
+`interfaces` says all that the routes ask of the service behind them.
 """
 
 from bertscape_service.rest.api import (

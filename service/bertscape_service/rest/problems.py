@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,9 +17,12 @@ from bertscape.values import (
     BertscapeError,
     InvalidInput,
     Problem,
+    ProblemDocument,
     ProblemType,
 )
 
+MEDIA_TYPE = "application/problem+json"
+_SCHEMA = "#/components/schemas/"
 _RETRY_AFTER_S = "5"
 _KIND_OF_STATUS = {
     400: ProblemType.MALFORMED_REQUEST,
@@ -25,15 +30,6 @@ _KIND_OF_STATUS = {
     405: ProblemType.METHOD_NOT_ALLOWED,
     413: ProblemType.LIMIT_EXCEEDED,
 }
-
-
-class Refused(BertscapeError):
-    """A request that cannot be done, for a reason that `problem` gives."""
-
-    @classmethod
-    def of(cls, kind: ProblemType, detail: str) -> "Refused":
-        """A refusal of this kind."""
-        return cls(Problem(kind, detail))
 
 
 def problem_response(
@@ -51,8 +47,38 @@ def problem_response(
         json.dumps(members),
         status_code=members["status"],
         headers=added,
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
     )
+
+
+def documented(*kinds: ProblemType, **others: ProblemType) -> dict[int | str, dict[str, Any]]:
+    """What a route's `responses` says of the problems that it answers with.
+
+    Args:
+        kinds: each is answered with its own status.
+        others: kinds that come with another status, named as in `http_413`.
+    """
+    by_status: defaultdict[int, list[ProblemType]] = defaultdict(list)
+    for kind in kinds:
+        by_status[kind.status].append(kind)
+    for name, kind in others.items():
+        by_status[int(name.removeprefix("http_"))].append(kind)
+    schema = {"$ref": f"{_SCHEMA}{ProblemDocument.__name__}"}
+    return {
+        status: {
+            "description": ", ".join(f"{kind.summary} (`{kind.value}`)" for kind in found),
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def add_schema(document: dict[str, Any]) -> None:
+    """Have the schema of problem documents in an OpenAPI document that refers to it."""
+    schema = ProblemDocument.model_json_schema(ref_template=f"{_SCHEMA}{{model}}")
+    found = schema.pop("$defs", {}).get(ProblemDocument.__name__, schema)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas[ProblemDocument.__name__] = found
 
 
 def install(app: FastAPI) -> None:
