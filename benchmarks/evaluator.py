@@ -41,7 +41,7 @@ from bertscape.values import (
     ALL_LAYERS,
     LayerGroup,
 )
-from bertscape_workers.admission import members, read_rows
+from bertscape_workers.admission import members
 from bertscape_workers.checkpoints import (
     Vector,
     attach,
@@ -55,6 +55,7 @@ from bertscape_workers.data import (
     TokenizedSplit,
     Vocabulary,
     build_split,
+    read_rows,
 )
 from bertscape_workers.evaluation import EvaluatorInputs
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator

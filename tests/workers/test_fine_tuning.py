@@ -12,14 +12,14 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
-    BertTokenizerFast,
+    BertTokenizer,
     DistilBertConfig,
     DistilBertForMaskedLM,
 )
 
 from bertscape.spec import Data, Split
 from bertscape.values import InvalidInput
-from bertscape_workers.admission import Row
+from bertscape_workers.data import Row
 from bertscape_workers.training import (
     FineTuned,
     FineTuning,
@@ -60,7 +60,7 @@ def tiny_bert(folder: Path) -> str:
         initializer_range=0.3,  # a narrow random model needs large weights to learn in 8 steps
     )
     BertForMaskedLM(config).save_pretrained(folder)
-    BertTokenizerFast(vocab=VOCABULARY).save_pretrained(folder)
+    BertTokenizer(vocab=VOCABULARY).save_pretrained(folder)
     return str(folder)
 
 
@@ -203,7 +203,7 @@ def test_backbone_without_pooler_is_fine_tuned_too(settings: FineTuning, tmp_pat
     )
     folder = tmp_path / "distilbert"
     DistilBertForMaskedLM(config).save_pretrained(folder)
-    BertTokenizerFast(vocab=VOCABULARY).save_pretrained(folder)
+    BertTokenizer(vocab=VOCABULARY).save_pretrained(folder)
     run = finetune(
         replace(settings, pretrained=str(folder), schedule=Schedule.CONSTANT, max_steps=1),
         tmp_path / "run",

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from bertscape.spec import Data
-from bertscape_workers.admission import read_rows
+from bertscape_workers.data import read_rows
 from bertscape_workers.generated_language import (
     DEMO,
     SMALL,

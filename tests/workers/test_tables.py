@@ -10,11 +10,8 @@ from pyarrow import parquet
 
 from bertscape.spec import Data, Split
 from bertscape.values import InvalidInput
-from bertscape_workers.admission import (
-    Row,
-    read_rows,
-)
 from bertscape_workers.admission.tables import column_names
+from bertscape_workers.data import Row, read_rows
 
 
 def data(path: Path, **split: Any) -> Data:

@@ -1,15 +1,15 @@
-"""Rows of text and label from TSV, CSV, JSONL and Parquet files, or from a `datasets` id."""
+"""The columns of TSV, CSV, JSONL and Parquet files, and the lines of those that are text.
+
+What is wrong with a file is said here; `bertscape_workers.data.rows` makes rows of its lines.
+"""
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
-
-import numpy as np
 
 from bertscape.spec import Data, Split
 from bertscape.values import (
@@ -19,22 +19,7 @@ from bertscape.values import (
 
 _DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
-_Line = tuple[int, list[str]]  # its number in the file, from 1, and its cells
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One example as it stands in its file."""
-
-    place: str  # "line 3" of a text file, else "row 3", counted from 1
-    texts: tuple[str, ...]  # one, or two
-    label: object  # text, a whole number, or whatever else stands there
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    place: str
-    values: dict[str, Any]
+Line = tuple[int, list[str]]  # its number in the file, from 1, and its cells
 
 
 def source_name(split: Split) -> str:
@@ -45,29 +30,6 @@ def source_name(split: Split) -> str:
     return " ".join(part for part in parts if part)
 
 
-def read_rows(data: Data, name: str) -> list[Row]:
-    """The rows of one split, in file order; where the spec asks for it, a random sample of them.
-
-    Args:
-        data: the job's data.
-        name: "train" or "eval".
-
-    Raises:
-        InvalidInput: no such file or dataset, a row or a column that is not as it should be, an
-            empty split, or fewer rows than the sample asks for.
-    """
-    split, key = _split(data, name), f"data.{name}"
-    columns = (*data.text, data.label)
-    records: Iterable[_Record] = _records(split, key, columns)
-    if split.examples is not None:
-        records = _sample(list(records), split.examples, split, key)
-    source = source_name(split)
-    rows = [_row(record, data, key, source) for record in records]
-    if not rows:
-        raise _empty(key, source)
-    return rows
-
-
 def column_names(path: Path, key: str) -> tuple[str, ...]:
     """The columns that a data file's header names; of JSONL, the keys of its first line.
 
@@ -76,19 +38,20 @@ def column_names(path: Path, key: str) -> tuple[str, ...]:
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _parquet_columns(path, key)
+        return parquet_columns(path, key)
     if suffix == ".jsonl":
-        first = next(_jsonl_records(path, key), None)
-        names = () if first is None else tuple(first.values)
+        _, first = next(json_lines(path, key), (0, {}))
+        names = tuple(first)
     else:
-        _, cells = next(_TEXT_LINES[suffix](path, key), (0, []))
+        _, cells = next(text_lines(path, key), (0, []))
         names = tuple(cells)
     if not names:
-        raise _empty(key, str(path))
+        raise no_examples(key, str(path))
     return names
 
 
-def _empty(key: str, source: str) -> InvalidInput:
+def no_examples(key: str, source: str) -> InvalidInput:
+    """The error of an empty split."""
     return InvalidInput.of(
         ProblemType.INVALID_DATA, key, source, "at least one example", "is empty"
     )
@@ -111,55 +74,7 @@ def refuse_missing_columns(
             )
 
 
-def _split(data: Data, name: str) -> Split:
-    return data.train if name == "train" else data.eval
-
-
-def _sample(records: list[_Record], examples: int, split: Split, key: str) -> list[_Record]:
-    """Some of them, in file order; with equal seeds a smaller sample is part of a larger one."""
-    count = len(records)
-    if not count:
-        return records
-    if examples > count:
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA,
-            f"{key}.examples",
-            examples,
-            f"at most {count}, the examples of {source_name(split)}",
-        )
-    drawn = np.random.default_rng(split.seed).permutation(count)[:examples]
-    return [records[index] for index in np.sort(drawn)]
-
-
-def _row(record: _Record, data: Data, key: str, source: str) -> Row:
-    refuse_missing_columns(tuple(record.values), data, key, source, record.place)
-    for name in data.text:
-        if not isinstance(record.values[name], str):
-            raise InvalidInput.of(
-                ProblemType.INVALID_DATA,
-                key,
-                record.values[name],
-                "text",
-                f"stands in column {name} of {source}, {record.place}",
-            )
-    texts = tuple(record.values[name] for name in data.text)
-    return Row(record.place, texts, record.values[data.label])
-
-
 # --- files --------------------------------------------------------------------------------------
-
-
-def _records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
-    if split.path is None:
-        return _dataset_records(split, key, columns)
-    path = Path(split.path)
-    match path.suffix.lower():
-        case ".parquet":
-            return _parquet_records(path, key, columns)
-        case ".jsonl":
-            return _jsonl_records(path, key)
-        case suffix:
-            return _table(path, key, _TEXT_LINES[suffix](path, key))
 
 
 @contextmanager
@@ -183,14 +98,14 @@ def _not_there(path: Path, key: str, error: OSError) -> InvalidInput:
     )
 
 
-def _tsv_lines(path: Path, key: str) -> Iterator[_Line]:
+def _tsv_lines(path: Path, key: str) -> Iterator[Line]:
     """A TSV has no quoting: a quote is a character like any other, and a line ends at its end."""
     with _text(path, key, newline="\n") as stream:
         for number, line in enumerate(stream, 1):
             yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def _csv_lines(path: Path, key: str) -> Iterator[_Line]:
+def _csv_lines(path: Path, key: str) -> Iterator[Line]:
     with _text(path, key) as stream:
         reader = csv.reader(stream, strict=True)
         yield from ((reader.line_num, cells) for cells in reader if cells)
@@ -199,25 +114,25 @@ def _csv_lines(path: Path, key: str) -> Iterator[_Line]:
 _TEXT_LINES = {".tsv": _tsv_lines, ".csv": _csv_lines}
 
 
-def _table(path: Path, key: str, lines: Iterator[_Line]) -> Iterator[_Record]:
-    _, header = next(lines, (0, []))
-    for number, cells in lines:
-        if len(cells) != len(header):
-            raise InvalidInput.of(
-                ProblemType.INVALID_DATA,
-                f"{key}.path",
-                f"{path}, line {number}",
-                f"{len(header)} columns, as in the header",
-                f"has {len(cells)}",
-            )
-        yield _Record(f"line {number}", dict(zip(header, cells, strict=True)))
+def text_lines(path: Path, key: str) -> Iterator[Line]:
+    """The lines of a TSV or a CSV, its header first.
+
+    Raises:
+        InvalidInput: the file is not there, or is not text.
+    """
+    return _TEXT_LINES[path.suffix.lower()](path, key)
 
 
-def _jsonl_records(path: Path, key: str) -> Iterator[_Record]:
+def json_lines(path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file, each with the number of its line; blank lines are left out.
+
+    Raises:
+        InvalidInput: the file is not there, is not text, or has a line that is no JSON object.
+    """
     with _text(path, key) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
-                yield _Record(f"line {number}", _json_object(line, path, key, number))
+                yield number, _json_object(line, path, key, number)
 
 
 def _json_object(line: str, path: Path, key: str, number: int) -> dict[str, Any]:
@@ -238,7 +153,12 @@ def _json_object(line: str, path: Path, key: str, number: int) -> dict[str, Any]
 # --- Parquet and `datasets` ---------------------------------------------------------------------
 
 
-def _parquet_columns(path: Path, key: str) -> tuple[str, ...]:
+def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
+    """The columns of a Parquet file.
+
+    Raises:
+        InvalidInput: the file is not there, or is no Parquet file.
+    """
     from pyarrow import ArrowInvalid, parquet
 
     try:
@@ -249,58 +169,6 @@ def _parquet_columns(path: Path, key: str) -> tuple[str, ...]:
         raise InvalidInput.of(
             ProblemType.INVALID_DATA, f"{key}.path", str(path), "a Parquet file", f"({error})"
         ) from error
-
-
-def _parquet_records(path: Path, key: str, columns: Sequence[str]) -> Iterator[_Record]:
-    from pyarrow import parquet
-
-    found = _parquet_columns(path, key)
-    present = [name for name in dict.fromkeys(columns) if name in found]
-    # Where a column is missing, the message gives the names of all that there are.
-    others = [] if len(present) == len(set(columns)) else list(found)
-    with parquet.ParquetFile(path) as file:
-        batches = file.iter_batches(columns=present)
-        every_row = (values for batch in batches for values in batch.to_pylist())
-        for number, values in enumerate(every_row, 1):
-            yield _Record(f"row {number}", {**dict.fromkeys(others), **values})
-
-
-def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
-    from datasets import load_dataset
-
-    name = refuse_local_dataset(split, key)
-    try:
-        with _quiet_datasets():
-            table = load_dataset(name, split.config, split=split.split, revision=split.revision)
-    except Exception as error:  # whatever a builder raises, the id is what is wrong
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA,
-            f"{key}.dataset",
-            source_name(split),
-            "a dataset on the hub or in the local cache, with that config, split and revision",
-            f"({' '.join(str(error).split())[:200]})",
-        ) from error
-    present = [column for column in dict.fromkeys(columns) if column in table.column_names]
-    wanted = table.select_columns(present) if len(present) == len(set(columns)) else table
-    for number, values in enumerate(wanted, 1):
-        yield _Record(f"row {number}", values)
-
-
-@contextmanager
-def _quiet_datasets() -> Iterator[None]:
-    """Silence the library's bars and its notes about the cache; the split's sha256 pins it."""
-    import datasets
-    from datasets.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), datasets.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            datasets.enable_progress_bars()
 
 
 def refuse_local_dataset(split: Split, key: str) -> str:

@@ -3,6 +3,7 @@
 Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`.
 """
 
+from bertscape_workers.data.rows import Row, read_rows
 from bertscape_workers.data.splits import (
     TokenizedSplit,
     Vocabulary,
@@ -19,6 +20,7 @@ from bertscape_workers.data.statistics import (
 
 __all__ = [
     "Outcomes",
+    "Row",
     "TokenizedSplit",
     "Vocabulary",
     "build_split",
@@ -27,4 +29,5 @@ __all__ = [
     "mean_loss",
     "point_changes",
     "point_numbers",
+    "read_rows",
 ]

@@ -14,8 +14,8 @@ from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
-from bertscape_workers.admission import Row
 from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.data.rows import Row
 
 # Rows that are tokenized at a time: what a tokenizer gives takes ten times the arrays' memory.
 _ROWS = 4096

@@ -29,7 +29,6 @@ from bertscape_workers.admission import (
     MemoryNeed,
     architecture,
     memory_for,
-    read_rows,
     source_name,
 )
 from bertscape_workers.checkpoints import (
@@ -54,6 +53,7 @@ from bertscape_workers.data import (
     Vocabulary,
     build_split,
     load_tokenizer,
+    read_rows,
 )
 from bertscape_workers.evaluation import (
     EvaluatorInputs,

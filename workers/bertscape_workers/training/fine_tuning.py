@@ -35,7 +35,6 @@ from bertscape_workers.admission import (
     MemoryLimits,
     MemoryNeed,
     memory_for_training,
-    read_rows,
 )
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
@@ -50,6 +49,7 @@ from bertscape_workers.data import (
     TokenizedSplit,
     build_split,
     load_tokenizer,
+    read_rows,
 )
 from bertscape_workers.training.kept_checkpoints import (
     clear_abandoned,

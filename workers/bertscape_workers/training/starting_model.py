@@ -25,12 +25,12 @@ from bertscape.values import (
     ProblemType,
 )
 from bertscape_workers.admission import (
-    Row,
     refuse_long_inputs,
     refuse_other_positions,
 )
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data import (
+    Row,
     TokenizedSplit,
     Vocabulary,
 )

@@ -1,0 +1,182 @@
+"""Rows of text and label from TSV, CSV, JSONL and Parquet files, or from a `datasets` id."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertscape.spec import Data, Split
+from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission import (
+    json_lines,
+    no_examples,
+    parquet_columns,
+    refuse_local_dataset,
+    refuse_missing_columns,
+    source_name,
+    text_lines,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example as it stands in its file."""
+
+    place: str  # "line 3" of a text file, else "row 3", counted from 1
+    texts: tuple[str, ...]  # one, or two
+    label: object  # text, a whole number, or whatever else stands there
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    place: str
+    values: dict[str, Any]
+
+
+def read_rows(data: Data, name: str) -> list[Row]:
+    """The rows of one split, in file order; where the spec asks for it, a random sample of them.
+
+    Args:
+        data: the job's data.
+        name: "train" or "eval".
+
+    Raises:
+        InvalidInput: no such file or dataset, a row or a column that is not as it should be, an
+            empty split, or fewer rows than the sample asks for.
+    """
+    split, key = _split(data, name), f"data.{name}"
+    columns = (*data.text, data.label)
+    records: Iterable[_Record] = _records(split, key, columns)
+    if split.examples is not None:
+        records = _sample(list(records), split.examples, split, key)
+    source = source_name(split)
+    rows = [_row(record, data, key, source) for record in records]
+    if not rows:
+        raise no_examples(key, source)
+    return rows
+
+
+def _split(data: Data, name: str) -> Split:
+    return data.train if name == "train" else data.eval
+
+
+def _sample(records: list[_Record], examples: int, split: Split, key: str) -> list[_Record]:
+    """Some of them, in file order; with equal seeds a smaller sample is part of a larger one."""
+    count = len(records)
+    if not count:
+        return records
+    if examples > count:
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}.examples",
+            examples,
+            f"at most {count}, the examples of {source_name(split)}",
+        )
+    drawn = np.random.default_rng(split.seed).permutation(count)[:examples]
+    return [records[index] for index in np.sort(drawn)]
+
+
+def _row(record: _Record, data: Data, key: str, source: str) -> Row:
+    refuse_missing_columns(tuple(record.values), data, key, source, record.place)
+    for name in data.text:
+        if not isinstance(record.values[name], str):
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA,
+                key,
+                record.values[name],
+                "text",
+                f"stands in column {name} of {source}, {record.place}",
+            )
+    texts = tuple(record.values[name] for name in data.text)
+    return Row(record.place, texts, record.values[data.label])
+
+
+# --- files and `datasets` ids --------------------------------------------------------------------
+
+
+def _records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
+    if split.path is None:
+        return _dataset_records(split, key, columns)
+    path = Path(split.path)
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet_records(path, key, columns)
+        case ".jsonl":
+            return _json_records(path, key)
+        case _:
+            return _table_records(path, key)
+
+
+def _table_records(path: Path, key: str) -> Iterator[_Record]:
+    lines = text_lines(path, key)
+    _, header = next(lines, (0, []))
+    for number, cells in lines:
+        if len(cells) != len(header):
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA,
+                f"{key}.path",
+                f"{path}, line {number}",
+                f"{len(header)} columns, as in the header",
+                f"has {len(cells)}",
+            )
+        yield _Record(f"line {number}", dict(zip(header, cells, strict=True)))
+
+
+def _json_records(path: Path, key: str) -> Iterator[_Record]:
+    for number, values in json_lines(path, key):
+        yield _Record(f"line {number}", values)
+
+
+def _parquet_records(path: Path, key: str, columns: Sequence[str]) -> Iterator[_Record]:
+    from pyarrow import parquet
+
+    found = parquet_columns(path, key)
+    present = [name for name in dict.fromkeys(columns) if name in found]
+    # Where a column is missing, the message gives the names of all that there are.
+    others = [] if len(present) == len(set(columns)) else list(found)
+    with parquet.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=present)
+        every_row = (values for batch in batches for values in batch.to_pylist())
+        for number, values in enumerate(every_row, 1):
+            yield _Record(f"row {number}", {**dict.fromkeys(others), **values})
+
+
+def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
+    from datasets import load_dataset
+
+    name = refuse_local_dataset(split, key)
+    try:
+        with _quiet_datasets():
+            table = load_dataset(name, split.config, split=split.split, revision=split.revision)
+    except Exception as error:  # whatever a builder raises, the id is what is wrong
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}.dataset",
+            source_name(split),
+            "a dataset on the hub or in the local cache, with that config, split and revision",
+            f"({' '.join(str(error).split())[:200]})",
+        ) from error
+    present = [column for column in dict.fromkeys(columns) if column in table.column_names]
+    wanted = table.select_columns(present) if len(present) == len(set(columns)) else table
+    for number, values in enumerate(wanted, 1):
+        yield _Record(f"row {number}", values)
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """Silence the library's bars and its notes about the cache; the split's sha256 pins it."""
+    import datasets
+    from datasets.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), datasets.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            datasets.enable_progress_bars()
