@@ -14,7 +14,7 @@ from bertscape.results import (
 )
 from bertscape.results.rollback_file import rollback_bytes
 from bertscape.results.surface_file import surface_bytes
-from bertscape.spec import ROLLBACK_NUMBERS, JobSpec, RollbackSpec, parse_spec
+from bertscape.spec import ROLLBACK_NUMBERS, LandscapeSpec, RollbackSpec, parse_spec
 from bertscape.values import (
     CheckpointFound,
     Findings,
@@ -65,7 +65,7 @@ def a_trajectory() -> TrajectoryFound:
 
 
 def findings(
-    spec: JobSpec,
+    spec: LandscapeSpec,
     trajectory: TrajectoryFound | None,
     passed: bool = True,
     end_loss: float = 0.1,  # of θ1
@@ -104,7 +104,7 @@ def findings(
     )
 
 
-def group(spec: JobSpec) -> GroupFound:
+def group(spec: LandscapeSpec) -> GroupFound:
     """The layer group in a model of six layers."""
     layers = spec.layers.layers(6)
     return GroupFound(
@@ -128,6 +128,7 @@ def make_surface() -> MakeSurface:
         **changes: Any,
     ) -> Surface:
         spec = parse_spec(spec_values(kind, **changes))
+        assert isinstance(spec, LandscapeSpec)
         grid = spec.points
         alpha, beta = grid.coordinates(range(grid.size)).T
         train = loss(alpha, beta)

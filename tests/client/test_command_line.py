@@ -34,7 +34,21 @@ def job_object(state: str = "completed", **more: Any) -> dict[str, Any]:
     return {**job, "points_total": 35, "points_done": 35, **more}
 
 
+class ToldServer(ThreadingHTTPServer):
+    """Answers what its test tells it, and keeps the headers that came."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, Any] = {}
+        self.headers_seen: list[Any] = []
+
+    def handle_error(self, *_: Any) -> None:
+        """Clients that leave early are part of the tests."""
+
+
 class Handler(BaseHTTPRequestHandler):
+    server: ToldServer
+
     def do_GET(self) -> None:
         answer = self.server.answers.get(f"{self.command} {self.path.partition('?')[0]}")
         self.server.headers_seen.append(self.headers)
@@ -69,10 +83,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # clients that leave early are part of the tests
-    server.answers, server.headers_seen = {}, []
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToldServer]:
+    server = ToldServer()
     monkeypatch.setenv("BERTSCAPE_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.delenv("BERTSCAPE_TOKEN", raising=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

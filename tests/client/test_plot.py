@@ -123,6 +123,7 @@ def test_a_failed_self_check_is_written_in_red(make_surface: Any, kind: str) -> 
     from matplotlib.text import Text
 
     (drawn,) = figure.findobj(lambda one: isinstance(one, Text) and one.get_text() == text)
+    assert isinstance(drawn, Text)
     assert drawn.get_color() == "#c00000"
 
 

@@ -149,7 +149,9 @@ def test_groups_have_names_and_numbers() -> None:
 def test_thirds_are_the_default() -> None:
     spec = rollback_spec()
     value = {key: item for key, item in spec.to_json().items() if key != "groups"}
-    assert [group.to_json() for group in parse_spec(value).groups] == ["low", "middle", "high"]
+    found = parse_spec(value)
+    assert isinstance(found, RollbackSpec)
+    assert [group.to_json() for group in found.groups] == ["low", "middle", "high"]
     assert parse_spec(spec.to_json()) == spec
 
 

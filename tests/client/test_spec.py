@@ -17,7 +17,7 @@ from bertscape import (
     load_spec,
     parse_spec,
 )
-from bertscape.spec import GridRanges, absolute
+from bertscape.spec import GridRanges, LandscapeSpec, absolute
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -50,11 +50,17 @@ def refusal(spec: object) -> tuple[ProblemType, str]:
     return caught.value.problem.type, caught.value.problem.detail
 
 
+def landscape(value: dict[str, Any]) -> LandscapeSpec:
+    spec = parse_spec(value)
+    assert isinstance(spec, LandscapeSpec)
+    return spec
+
+
 # ------------------------------------------------------------------------------------ accepted
 
 
 def test_defaults_are_those_of_the_paper() -> None:
-    spec = parse_spec(values())
+    spec = landscape(values())
     assert (spec.grid.x, spec.grid.y) == (Axis(-4.0, 4.0, 40), Axis(-4.0, 4.0, 40))
     assert spec.x.toward == "finetuned"
     assert (spec.origin, spec.layers, spec.precision) == ("pretrained", LayerGroup(), "auto")
@@ -64,11 +70,11 @@ def test_defaults_are_those_of_the_paper() -> None:
 
 def test_a_surface_always_has_two_axes() -> None:
     for grid in ({"x": [-1, 2, 7]}, GridRanges(x=Axis(-1, 2, 7))):
-        assert parse_spec(values(grid=grid)).points.shape == (40, 7)
+        assert landscape(values(grid=grid)).points.shape == (40, 7)
 
 
 def test_a_curve_has_one_axis() -> None:
-    spec = parse_spec(values(kind="curve", y=...))
+    spec = landscape(values(kind="curve", y=...))
     assert spec.points.shape == (40,)
     assert parse_spec(spec.to_json()) == spec
 
@@ -126,9 +132,9 @@ def test_paths_become_absolute_against_the_files_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layers", ["low", "embeddings", [0, 8], LayerGroup((0, 8))])
 def test_a_layer_group_moves_from_theta1_unless_the_spec_says_otherwise(layers: Any) -> None:
     assert parse_spec(values(layers=layers)).to_json()["origin"] == "finetuned"
-    assert parse_spec(values(layers=layers, origin="pretrained")).origin == "pretrained"
+    assert landscape(values(layers=layers, origin="pretrained")).origin == "pretrained"
     for everything in ("all", LayerGroup()):
-        assert parse_spec(values(layers=everything)).origin == "pretrained"
+        assert landscape(values(layers=everything)).origin == "pretrained"
 
 
 def test_a_trajectorys_paths_become_absolute_and_its_first_component_is_the_default(
@@ -142,7 +148,7 @@ def test_a_trajectorys_paths_become_absolute_and_its_first_component_is_the_defa
 
 def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
     spec = values(x={"random": {"seed": 0}}, y={"toward": "finetuned"})
-    assert absolute(parse_spec(spec), tmp_path).y.toward == "finetuned"
+    assert absolute(landscape(spec), tmp_path).y.toward == "finetuned"
 
 
 # ------------------------------------------------------------------------------------- refused

@@ -23,7 +23,7 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory) -> SmallInputs:
     )
     tokenizer = BertTokenizer(str(folder / "vocab.txt"))
     torch.manual_seed(0)
-    config = BertConfig(
+    config = BertConfig(  # type: ignore[call-arg]
         vocab_size=65,
         hidden_size=48,
         num_hidden_layers=2,

@@ -80,7 +80,7 @@ class LiveService:
         found = re.search(r"http://\S+:\d+", self.log.read_text())
         if found is None and self.process.poll() is not None:
             raise AssertionError(f"serve ended: {self.log.read_text()}")
-        return found and found[0]
+        return None if found is None else found[0]
 
     def _find_dispatcher(self) -> psutil.Process | None:
         assert self.process is not None

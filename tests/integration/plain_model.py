@@ -132,7 +132,8 @@ class Reference:
         state |= {name: torch.from_numpy(array.copy()) for name, array in self.head.items()}
         self.model.load_state_dict(state)
         train, evaluation = (self._split(examples) for examples in self.splits)
-        return Numbers(*train[:2], *evaluation[:2], train[2], evaluation[2])
+        (loss, error, ties), (eval_loss, eval_error, eval_ties) = train, evaluation
+        return Numbers(loss, error, eval_loss, eval_error, ties, eval_ties)
 
     @torch.inference_mode()
     def _split(self, examples: Sequence[tuple[dict[str, torch.Tensor], int]]) -> tuple:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from bertscape.spec import JobSpec, parse_spec
+from bertscape.spec import LandscapeSpec, parse_spec
 from bertscape_service.ray_cluster import (
     ClusterFound,
     DescribeJob,
@@ -83,8 +83,8 @@ class PlayedCoordinator:
         return next(one for one in process_session.members(self.session) if one.name() == name)
 
 
-def spec(name: str) -> JobSpec:
-    return parse_spec(
+def spec(name: str) -> LandscapeSpec:
+    found = parse_spec(
         {
             "kind": "surface",
             "name": name,
@@ -100,6 +100,8 @@ def spec(name: str) -> JobSpec:
             },
         }
     )
+    assert isinstance(found, LandscapeSpec)
+    return found
 
 
 def eventually(holds: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:

@@ -97,8 +97,8 @@ def test_at_submission_and_while_preparing_each_checkpoint_is_looked_at(
         "trajectory[1]": bert.spec(trajectory=[str(bert.pretrained), last]),
     }
     for key, spec in specs.items():
-        refused(lambda spec=spec: admit(spec), key)  # type: ignore[misc]  # the loop's own
-        refused(lambda spec=spec: prepare(spec), key)  # type: ignore[misc]
+        refused(lambda spec=spec: admit(spec), key)  # the loop's own
+        refused(lambda spec=spec: prepare(spec), key)
 
 
 @pytest.mark.parametrize("start", ["pretrained", "scratch"])

@@ -10,6 +10,7 @@ from transformers import MPNetConfig
 
 from bertscape_workers.checkpoints import Format
 from bertscape_workers.evaluation import evaluator_for, evaluators
+from bertscape_workers.evaluation.packed import attention_varlen
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 from bertscape_workers.jobs.prepare import prepare
@@ -30,14 +31,15 @@ def test_it_does_so_on_a_gpu_too(
 ) -> None:
     inputs = prepare(bert.spec()).inputs
     monkeypatch.setattr(evaluators, "PackedEvaluator", lambda _, device: device)
-    monkeypatch.setattr(evaluators.packed_attention_varlen, "fits", lambda *_: True)
-    assert evaluator_for(replace(inputs, precision=precision), "cuda") == "cuda"
+    monkeypatch.setattr(attention_varlen, "fits", lambda *_: True)
+    found: object = evaluator_for(replace(inputs, precision=precision), "cuda")
+    assert found == "cuda"
 
 
 def test_another_model_takes_the_reference_path_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = MPNetConfig(
+    config = MPNetConfig(  # type: ignore[call-arg]
         vocab_size=19,
         num_labels=3,
         hidden_size=32,

@@ -53,7 +53,7 @@ SIZES = {
     "num_labels": 3,
     "initializer_range": 0.3,
 }
-DISTILBERT = DistilBertConfig(
+DISTILBERT = DistilBertConfig(  # type: ignore[call-arg]
     vocab_size=19,
     dim=32,
     n_layers=3,
@@ -77,10 +77,17 @@ def parts(model: PreTrainedModel) -> dict[str, list[torch.nn.Module]]:
     base = model.base_model
     layers = base.transformer.layer if hasattr(base, "transformer") else base.encoder.layer
     low, middle, high = layers
-    found = {"embeddings": [base.embeddings], "low": [low], "middle": [middle], "high": [high]}
+    found: dict[str, Any] = {
+        "embeddings": [base.embeddings],
+        "low": [low],
+        "middle": [middle],
+        "high": [high],
+    }
     if hasattr(base, "embeddings_project"):
         found["embeddings"].append(base.embeddings_project)
-    return found if getattr(base, "pooler", None) is None else {**found, "pooler": [base.pooler]}
+    if getattr(base, "pooler", None) is not None:
+        found["pooler"] = [base.pooler]
+    return found
 
 
 def identities(modules: list[torch.nn.Module]) -> set[int]:
@@ -273,6 +280,7 @@ def test_a_surface_is_run_saved_and_loaded(three: Inputs, tmp_path: Path) -> Non
 def test_a_curve_of_a_group(three: Inputs) -> None:
     changes = {"kind": "curve", "y": None, "grid": {"x": [-1, 0, 2]}}
     curve = run_job(three.spec(layers=[0, 3], **changes))
+    assert isinstance(curve, Surface)
     group = curve.findings.group
     assert group is not None
     assert (group.layers, group.y_norm) == ((0, 3), None)

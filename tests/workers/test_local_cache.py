@@ -99,6 +99,7 @@ def test_ids_give_what_the_files_give(bert: Inputs, home: Path, tmp_path: Path) 
     statuses, shown = run(home, tmp_path / "surface.h5", spec(bert))
     assert (statuses, shown) == (["0"], "")
     surface, local = Surface.load(tmp_path / "surface.h5"), run_job(bert.spec())
+    assert isinstance(local, Surface)
     np.testing.assert_array_equal(surface.numbers, local.numbers)
     found = surface.findings
     assert found.checkpoints["pretrained"].commit == COMMIT

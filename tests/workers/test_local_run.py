@@ -80,6 +80,7 @@ def test_a_curve_has_one_axis(bert: Inputs) -> None:
         bert.spec(kind="curve", y=None, grid={"x": [0, 1, 3]}, trajectory=[str(bert.toward)]),
         lambda *stage: stages.append(stage),
     )
+    assert isinstance(curve, Surface)
     assert curve.numbers.shape == (8, 3)
     assert curve.findings.cosine is None
     assert curve.findings.delta2_norm is None
@@ -133,6 +134,7 @@ def test_preparing_twice_finds_the_same(bert: Inputs) -> None:
 
 def test_numbers_that_are_not_finite_are_kept_and_said(bert: Inputs, tmp_path: Path) -> None:
     surface = run_job(bert.spec(grid={"x": [0, 1e30, 2], "y": [0, 1, 2]}))
+    assert isinstance(surface, Surface)
     assert np.isnan(surface.train_loss[:, 1]).all()
     assert surface.evaluated.all()  # computed, not a hole
     surface.save(tmp_path / "surface.h5")
@@ -197,6 +199,7 @@ def test_finetune_from_the_command_line(
         trajectory=[str(folder) for folder in folders],
     )
     surface = run_job(spec)
+    assert isinstance(surface, Surface)
     assert all(check.passed for check in surface.self_checks)
     assert surface.trajectory is not None
     assert surface.trajectory.step == (0, 2)

@@ -35,7 +35,7 @@ from bertscape_workers.jobs.prepare import prepare
 
 CONFIGS: dict[str, PreTrainedConfig] = {
     "bert": bert_config(num_hidden_layers=3),
-    "roberta": RobertaConfig(
+    "roberta": RobertaConfig(  # type: ignore[call-arg]
         vocab_size=19,
         hidden_size=32,
         num_hidden_layers=3,
@@ -46,7 +46,7 @@ CONFIGS: dict[str, PreTrainedConfig] = {
         initializer_range=0.3,
         pad_token_id=0,
     ),
-    "distilbert": DistilBertConfig(
+    "distilbert": DistilBertConfig(  # type: ignore[call-arg]
         vocab_size=19,
         dim=32,
         n_layers=3,

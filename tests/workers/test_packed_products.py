@@ -1,5 +1,7 @@
 """The libraries that multiply matrices, against float64."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from bertscape_workers.evaluation.packed.products import (
 )
 
 CPU = torch.device("cpu")
+MKLDNN: Any = torch.backends.mkldnn  # its `matmul` is not declared
 
 
 def libraries() -> list[Products]:
@@ -54,19 +57,19 @@ def test_batches_are_multiplied_in_full_float32(products: Products, length: int)
 
 
 def test_the_permission_to_round_ends_with_the_use(products: Products) -> None:
-    before = torch.backends.mkldnn.matmul.fp32_precision
+    before = MKLDNN.matmul.fp32_precision
     with pytest.raises(KeyError), products.in_use():
         raise KeyError
-    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    assert MKLDNN.matmul.fp32_precision == before
 
 
 def test_matrix_units_never_get_the_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     packed_products._batches_stay_exact.cache_clear()
     try:
-        before = torch.backends.mkldnn.matmul.fp32_precision
+        before = MKLDNN.matmul.fp32_precision
         with OneDnnProducts().in_use():
-            assert torch.backends.mkldnn.matmul.fp32_precision == before
+            assert MKLDNN.matmul.fp32_precision == before
     finally:
         packed_products._batches_stay_exact.cache_clear()
 

@@ -28,7 +28,7 @@ from bertscape_workers.checkpoints import (
     resolve,
 )
 from bertscape_workers.evaluation import evaluator_for, evaluators, sample_points
-from bertscape_workers.evaluation.packed import evaluator as packed_evaluator
+from bertscape_workers.evaluation.packed import attention_varlen, evaluator as packed_evaluator
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 from bertscape_workers.evaluation.packed.method import (
     Method,
@@ -192,7 +192,7 @@ def as_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU computes as a GPU does, but for the attention kernel."""
     monkeypatch.setattr(precision, "rounds_products", lambda _: True)
     monkeypatch.setattr(packed_evaluator, "method_for", as_a_gpu_would)
-    monkeypatch.setattr(evaluators.packed_attention_varlen, "fits", lambda *_: True)
+    monkeypatch.setattr(attention_varlen, "fits", lambda *_: True)
 
 
 @pytest.mark.usefixtures("as_gpu")

@@ -199,8 +199,8 @@ def test_a_component_of_rounding_alone_is_refused(
     refused(lambda: principal_component(on_a_line, 2, layout, 1.0), "expected at most 1")
     principal_component(on_a_line, 1, layout, 1.0)
     same = located([folders[0], folders[0]])
-    parts = ("y.component: 1 is beyond the 0 principal", "expected checkpoints that differ")
-    refused(lambda: principal_component(same, 1, layout, 1.0), *parts)
+    beyond = ("y.component: 1 is beyond the 0 principal", "expected checkpoints that differ")
+    refused(lambda: principal_component(same, 1, layout, 1.0), *beyond)
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(

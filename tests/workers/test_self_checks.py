@@ -157,7 +157,7 @@ def test_each_model_is_on_the_jobs_device_and_gone_before_the_next_work_there(
 
 def verdict(changes: dict[int, float], ties: int = 0, **options: Any) -> bool | None:
     numbers = [1.0, 0.25, 2.0, 0.5, 0.1, 0.1, 0.1, 0.1]
-    expected = Expected(tuple(numbers), (ties, 0), (8, 8))  # type: ignore[arg-type]
+    expected = Expected(tuple(numbers), (ties, 0), (8, 8))
     for index, value in changes.items():
         numbers[index] = value
     precision = options.get("precision", "fp32")

@@ -10,12 +10,12 @@ import torch
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
-    BertTokenizerFast,
+    BertTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
-from bertscape.spec import JobSpec, parse_spec
+from bertscape.spec import parse_spec
 
 WORDS = ("a", "good", "fine", "bad", "poor", "film", "book", "it", "was", "not", "very", "and")
 VOCABULARY = {
@@ -56,7 +56,7 @@ def moved(model: PreTrainedModel, seed: int, by: float = 0.05) -> PreTrainedMode
 
 
 def save_tokenizer(folder: Path) -> None:
-    BertTokenizerFast(vocab=VOCABULARY).save_pretrained(folder)
+    BertTokenizer(vocab=VOCABULARY).save_pretrained(folder)
 
 
 def write_tsv(path: Path, count: int, seed: int, labels: Sequence[str] = ("0", "1", "2")) -> Path:
@@ -81,7 +81,7 @@ class Inputs:
     train: Path
     eval: Path
 
-    def spec(self, **changes: Any) -> JobSpec:
+    def spec(self, **changes: Any) -> Any:
         """A 3 × 3 surface; `changes` replace top-level keys, None takes one away."""
         value: dict[str, Any] = {
             "kind": "surface",
@@ -106,7 +106,7 @@ class Inputs:
 def make_inputs(root: Path, config: PreTrainedConfig | None = None) -> Inputs:
     """θ0 is random, θ1 and θ2 lie a small random step from it; each has a tokenizer beside it."""
     config = bert_config() if config is None else config
-    folders = [root / "checkpoint-0", root / "checkpoint-12", root / "other"]
+    folders = (root / "checkpoint-0", root / "checkpoint-12", root / "other")
     for seed, folder in enumerate(folders):
         model = random_model(config, seed=0)
         (moved(model, seed) if seed else model).save_pretrained(folder)

@@ -172,7 +172,7 @@ def test_easier_is_what_falls_faster(
     here: float, there: float, noise: float, outcome: Outcome
 ) -> None:
     logs = [a_run(fall, noise=noise).output.log for fall in (here, there)]
-    assert easier_optimization(*logs, 2).outcome is outcome
+    assert easier_optimization(*logs, classes=2).outcome is outcome
 
 
 def test_easier_optimization_counts_equal_steps_and_says_when_a_level_is_reached() -> None:
@@ -198,7 +198,7 @@ def a_log(losses: np.ndarray, window: int) -> tuple[LogEntry, ...]:
 def test_how_often_a_training_logs_decides_nothing(fall: float) -> None:
     losses = math.log(2) * np.exp(-np.arange(1, 241) / fall)
     for windows in ((1, 5), (5, 1), (2, 8)):
-        judged = easier_optimization(*(a_log(losses, window) for window in windows), 2)
+        judged = easier_optimization(*(a_log(losses, window) for window in windows), classes=2)
         assert judged.outcome is UNDECIDED
         # With each mean at the end of its steps it would be 0.005 and more.
         assert abs(judged.facts[0].value.value) < 0.001
@@ -210,7 +210,7 @@ def test_two_equal_noisy_trainings_of_unlike_windows_seldom_decide() -> None:
     decided = 0
     for _ in range(100):
         logs = [a_log(falling + 0.05 * generator.standard_normal(240), window) for window in (2, 5)]
-        decided += easier_optimization(*logs, 2).outcome is not UNDECIDED
+        decided += easier_optimization(*logs, classes=2).outcome is not UNDECIDED
     assert decided <= 15  # of 100, where 5 are meant to be
 
 

@@ -11,7 +11,11 @@ from tests.client.study.played_service import PlayedService
 
 from bertscape.cli import main
 
-NO_OTHER_PART = {"longer": {"tasks": []}, "layers": {"tasks": []}, "rollback": {"tasks": []}}
+NO_OTHER_PART: dict[str, Any] = {
+    "longer": {"tasks": []},
+    "layers": {"tasks": []},
+    "rollback": {"tasks": []},
+}
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_what_a_step_needs(study: Any, key: str, needs: list[str]) -> None:
 
 
 def test_all_runs_of_a_start_share_their_theta0(study: Any) -> None:
-    planned = steps(study(training={"epochs": 4, "max_steps": 7}))
+    planned: dict[str, Any] = {**steps(study(training={"epochs": 4, "max_steps": 7}))}
     assert planned["start/scratch"].spec.training.start == "scratch"
     for start in ("pretrained", "scratch"):
         first = planned[f"start/{start}"].spec
