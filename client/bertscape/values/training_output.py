@@ -1,7 +1,7 @@
 """What a fine-tuning left behind: its checkpoints, and how loss and error went on the way."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from bertscape.values.json_values import plain
@@ -29,9 +29,8 @@ class LogEntry:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers there are, NaN and infinity as strings; `from_json` reads them back."""
-        measured = {name: value for name, value in asdict(self).items() if value is not None}
-        numbers: dict[str, Any] = plain(measured)
-        return numbers
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: plain(value) for name, value in named if value is not None}
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
@@ -74,7 +73,7 @@ class TrainingOutput:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, NaN and infinity as strings; `from_json` reads them back."""
-        return {**asdict(self), "log": [one.to_json() for one in self.log]}
+        return {**asdict(replace(self, log=())), "log": [one.to_json() for one in self.log]}
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
