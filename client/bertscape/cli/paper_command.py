@@ -126,5 +126,5 @@ PAPER = Command(
     add_arguments=_add_arguments,
     run=_paper,
     extra="plot",
-    requires=("matplotlib",),
+    requires=("jinja2", "matplotlib"),
 )

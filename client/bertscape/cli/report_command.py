@@ -44,5 +44,5 @@ REPORT = Command(
     add_arguments=_add_arguments,
     run=_report,
     extra="plot",
-    requires=("matplotlib",),
+    requires=("jinja2", "matplotlib"),
 )

@@ -186,5 +186,5 @@ DEMO = Command(
     add_arguments=_add_demo_arguments,
     run=_demo,
     extra="all",
-    requires=("fastapi", "uvicorn", "ray", "torch", "transformers", "matplotlib"),
+    requires=("fastapi", "uvicorn", "ray", "torch", "transformers", "jinja2", "matplotlib"),
 )
