@@ -10,11 +10,9 @@ import pytest
 from fastapi.sse import format_sse_event
 
 from bertscape.spec import Limits
-from bertscape.values import (
-    Problem,
-    ProblemType,
-)
+from bertscape.values import JobStatus, Problem, ProblemDocument, ProblemType
 from bertscape_service.rest.api import MAX_BODY_BYTES
+from bertscape_service.rest.models import Health, JobsPage, Readiness, WorkersStatus
 from bertscape_service.scheduling import (
     PrepareJob,
     RunTile,
@@ -229,7 +227,9 @@ async def test_a_wrong_spec_is_refused_by_key(
         body = json.dumps(inputs.spec(**change))  # NaN too, as Python writes it
         problem = problem_of(await service.http.post("/v1/jobs", content=body), kind)
         assert problem.key == key
-        assert problem.expected or problem.detail
+        assert problem.expected
+        assert problem.detail.startswith(f"{key}: ")
+        assert problem.detail.endswith(f"; expected {problem.expected}")
         assert (await service.http.get("/v1/jobs")).json()["jobs"] == []
 
 
@@ -435,6 +435,60 @@ async def test_every_route_is_described(run_service: Any) -> None:
         assert {key for kind in schema["oneOf"] for key in kind["properties"]} >= {
             *("grid", "training", "data")
         }
+
+
+async def test_every_answer_is_described(run_service: Any) -> None:
+    async with run_service() as service:
+        document = (await service.http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    answers = {
+        (method, path): operation["responses"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    for route, responses in answers.items():
+        for status, response in responses.items():
+            assert response["description"] not in ("", "Successful Response") or status[0] == "2"
+            for media_type, content in response.get("content", {}).items():
+                assert content["schema"], (route, status)
+                assert (media_type == "application/problem+json") == (status >= "400")
+        stated = {"500", "503", "421"} | ({"401"} if route[1].startswith("/v1") else set())
+        assert stated <= set(responses), route
+    models = {
+        route: responses["202" if "202" in responses else "200"]["content"]
+        for route, responses in answers.items()
+    }
+    assert {route: next(iter(content)) for route, content in models.items()} == {
+        **dict.fromkeys(models, "application/json"),
+        ("get", "/v1/jobs/{job_id}/surface"): "application/x-hdf5",
+        ("get", "/v1/jobs/{job_id}/events"): "text/event-stream",
+    }
+    job = {"$ref": "#/components/schemas/JobStatus"}
+    assert models["get", "/v1/jobs/{job_id}"]["application/json"]["schema"] == job
+    assert schemas["JobsPage"]["properties"]["jobs"]["items"] == job
+    assert set(schemas["ProblemDocument"]["required"]) == {"type", "title", "status", "detail"}
+
+
+async def test_answers_are_what_their_models_say(run_service: Any, inputs: Any) -> None:
+    async with run_service() as service:
+        job = await service.submit(inputs.spec())
+        await service.ended(job["id"])
+        http = service.http
+        shown = (await http.get(f"/v1/jobs/{job['id']}")).json()
+        page = (await http.get("/v1/jobs")).json()
+        assert JobStatus.model_validate(shown).to_json() == shown
+        assert JobsPage.model_validate(page, extra="forbid").jobs[0].to_json() == shown
+        for path, model in (
+            ("/v1/workers", WorkersStatus),
+            ("/healthz", Health),
+            ("/readyz", Readiness),
+        ):
+            answer = (await http.get(path)).json()
+            assert model.model_validate(answer, extra="forbid").model_dump() == answer
+        problem = (await http.get("/v1/jobs/nowhere")).json()
+        assert ProblemDocument.model_validate(problem, extra="forbid").model_dump(
+            exclude_none=True
+        ) == (problem)
 
 
 async def test_the_tile_size_is_that_of_the_submission(

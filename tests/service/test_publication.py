@@ -158,3 +158,41 @@ def test_a_rollback_is_published_like_a_surface(
     assert isinstance(found, Rollback)
     assert found.groups == ("none", "all", "pooler")
     np.testing.assert_array_equal(found.numbers, rows.T)
+
+
+def test_a_lent_file_stays_until_it_is_given_back(
+    publication: Publication, state: StateDirectory, add_tile: Callable[[int], None]
+) -> None:
+    add_tile(0)
+    first, again = publication.lend("a"), publication.lend("a")
+    assert first is not None
+    assert first == again
+    content = first.path.read_bytes()
+    add_tile(1)
+    second = publication.publish("a")
+    assert second is not None
+    assert second.path != first.path
+    publication.give_back(first)
+    assert first.path.read_bytes() == content
+    publication.give_back(first)
+    assert files(state) == [second.path.name]
+
+
+def test_a_restarted_service_takes_up_the_newest_file_and_removes_the_others(
+    publication: Publication,
+    journal: Journal,
+    state: StateDirectory,
+    add_tile: Callable[[int], None],
+) -> None:
+    add_tile(0)
+    first = publication.lend("a")
+    assert first is not None
+    add_tile(1)
+    second = publication.publish("a")
+    assert second is not None
+    made = second.path.stat().st_mtime_ns
+    (state.surfaces / "a.2.h5").write_bytes(b"named as an older version did")
+    assert len(files(state)) == 3  # the first is lent, and its service ends here
+    assert Publication(journal, state.surfaces).publish("a") == second
+    assert files(state) == [second.path.name]
+    assert second.path.stat().st_mtime_ns == made

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bertscape.values import ProblemType
+from bertscape.values import JobStatus, ProblemType
 from bertscape_service.configuration import settings as settings_module
 from bertscape_service.running.commands import SERVE
 
@@ -18,10 +18,11 @@ NAMED = set(re.findall(r"`([^`]+)`", DOCUMENT))
 def test_every_option_and_its_default_is_named() -> None:
     parser = argparse.ArgumentParser(add_help=False)
     SERVE.add_arguments(parser)
-    options = {name for action in parser._actions for name in action.option_strings}
+    options = set(re.findall(r"--[a-z][a-z-]*", parser.format_usage()))
     assert options
     assert {name for name in NAMED if name.startswith("--")} == options
-    defaults = {str(action.default) for action in parser._actions if action.default is not None}
+    defaults = {str(value) for value in vars(parser.parse_args([])).values() if value is not None}
+    assert defaults
     assert defaults <= NAMED
 
 
@@ -43,6 +44,21 @@ async def test_every_route_and_member_is_named(run_service: Any, inputs: Any) ->
     named = {name for name in NAMED if re.match(r"(GET|POST) /", name)}
     assert named == routes | {"GET /openapi.json"}
     assert set(job) <= NAMED
+
+
+def test_the_table_of_the_job_object_is_the_model() -> None:
+    section = DOCUMENT.partition("## The job object")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
+    stated = {name.strip(" `"): kind.strip() for name, kind in rows}
+    properties = JobStatus.model_json_schema()["properties"]
+    assert list(stated.items()) == [(name, kind_of(schema)) for name, schema in properties.items()]
+
+
+def kind_of(schema: dict[str, Any]) -> str:
+    """The JSON type of a schema, in words; a reference is to an object."""
+    if "anyOf" in schema:
+        return " or ".join(kind_of(one) for one in schema["anyOf"])
+    return str(schema.get("type", "object"))
 
 
 def test_every_problem_is_named_with_its_status() -> None:
