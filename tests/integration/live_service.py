@@ -30,7 +30,7 @@ class LiveService:
     clients: list[Client] = field(default_factory=list)  # closed with the service
 
     def start(self) -> "LiveService":
-        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(0o700, parents=True, exist_ok=True)
         self.log = self.state / f"serve-{time.monotonic_ns()}.log"
         command = [
             *(sys.executable, "-m", "bertscape", "serve", "--port", "0"),

@@ -75,7 +75,8 @@ def _started(arguments: list[str], token: str, log: Path) -> tuple[subprocess.Po
     """The process and its URL."""
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bertscape", "serve", "--end-with-input", *arguments],
+            # -P: nothing is imported from where it happens to run.
+            [sys.executable, "-P", "-m", "bertscape", "serve", "--end-with-input", *arguments],
             stdin=subprocess.PIPE,  # its end tells the service that we are gone
             stdout=subprocess.PIPE,
             stderr=file,

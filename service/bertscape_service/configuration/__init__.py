@@ -3,6 +3,13 @@
 Touches the environment and the file system; knows no other room of this package.
 """
 
+from bertscape_service.configuration.private_folders import (
+    PRIVATE_UMASK,
+    SAFE_PATH,
+    folder_for_private_ones,
+    is_private,
+    new_private_folder,
+)
 from bertscape_service.configuration.settings import (
     ALLOWED_ROOTS_VARIABLE,
     DEFAULT_HOST,
@@ -20,7 +27,12 @@ __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
     "DEFAULT_STATE_DIRECTORY",
+    "PRIVATE_UMASK",
+    "SAFE_PATH",
     "STATE_DIRECTORY_VARIABLE",
     "Settings",
     "StateDirectory",
+    "folder_for_private_ones",
+    "is_private",
+    "new_private_folder",
 ]

@@ -16,8 +16,10 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from bertscape_service.configuration import PRIVATE_UMASK, is_private
 from bertscape_service.ray_cluster import process_session
 from bertscape_service.ray_cluster.dispatcher_link import DispatcherOptions
 from bertscape_service.ray_cluster.messages import Farewell
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 FAREWELL_S = 1.0  # for the last word, to an API that may not listen any more
 START_S = 180.0  # for Ray, on a machine that has much else to do
-PIPE_ENDED = "the pipe to the API process ended"
 
 logger = logging.getLogger(__name__)
 
@@ -48,22 +49,23 @@ class Pipe:
         except OSError:
             logger.warning("the API process takes no more messages")
 
-    def listen(self, on_message: Callable[[object], None], on_end: Callable[[str], None]) -> None:
+    def listen(self, on_message: Callable[[object], None], on_end: Callable[[], None]) -> None:
         """Hand on each message that comes, and the end; from a thread of its own."""
         threading.Thread(target=self._listen, args=(on_message, on_end), daemon=True).start()
 
-    def _listen(self, on_message: Callable[[object], None], on_end: Callable[[str], None]) -> None:
+    def _listen(self, on_message: Callable[[object], None], on_end: Callable[[], None]) -> None:
         while True:
             try:
                 message = self._connection.recv()
             except (EOFError, OSError):
-                on_end(PIPE_ENDED)
+                on_end()
                 return
             on_message(message)
 
 
 def main() -> None:
     """Run until the pipe, or Ray, ends."""
+    os.umask(PRIVATE_UMASK)  # Ray and the workers inherit it
     arguments = _parse()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
@@ -79,13 +81,19 @@ def main() -> None:
         loop.call_soon_threadsafe(inbox.put_nowait, message)
 
     # Ray takes seconds to start: the end of the pipe is heard meanwhile, too.
-    pipe.listen(receive, end)
+    pipe.listen(receive, end.unheard)
     try:
+        _require_private(Path(arguments.directory))
         dispatcher = _start(arguments, pipe, end, loop)
         loop.run_until_complete(_serve(dispatcher, inbox))
     except Exception as error:
         logger.exception("the dispatcher failed")
         end(f"{type(error).__name__}: {error}")
+
+
+def _require_private(directory: Path) -> None:
+    if not is_private(directory):
+        raise PermissionError(f"{directory} is not this user's alone")
 
 
 def _start(
@@ -97,7 +105,8 @@ def _start(
         arguments.ray_address, arguments.workers, arguments.cpus_per_worker, arguments.worker_class
     )
     prepare_environment(options)
-    cluster = Cluster(options, arguments.directory)
+    # Ray opens its own folder to everybody: it lies in one that nobody else can enter.
+    cluster = Cluster(options, str(Path(arguments.directory, "ray")))
     patience = threading.Timer(START_S, end, [f"Ray did not start within {START_S:.0f} seconds"])
     patience.daemon = True
     patience.start()
@@ -130,7 +139,7 @@ class Ending:
 
     Args:
         pipe: takes the reason to the API process, where that still listens.
-        directory: of Ray's temporary files; nothing of it is left.
+        directory: private, with Ray's temporary files in it; nothing of it is left.
     """
 
     def __init__(self, pipe: Pipe, directory: str) -> None:
@@ -142,15 +151,23 @@ class Ending:
         """End all, for this reason."""
         with self._lock:
             logger.info("ending: %s", reason)
-            if reason != PIPE_ENDED:
-                farewell = threading.Thread(
-                    target=self._pipe.send, args=(Farewell(reason),), daemon=True
-                )
-                farewell.start()
-                farewell.join(FAREWELL_S)
-            process_session.kill_session(os.getsid(0), spare=os.getpid())
-            shutil.rmtree(self._directory, ignore_errors=True)
-            os._exit(0 if reason == PIPE_ENDED else 1)
+            farewell = threading.Thread(
+                target=self._pipe.send, args=(Farewell(reason),), daemon=True
+            )
+            farewell.start()
+            farewell.join(FAREWELL_S)
+            self._end_all(1)
+
+    def unheard(self) -> NoReturn:
+        """End all, for the pipe has ended: nobody is there to be told."""
+        with self._lock:
+            logger.info("ending: the pipe to the API process ended")
+            self._end_all(0)
+
+    def _end_all(self, status: int) -> NoReturn:
+        process_session.kill_session(os.getsid(0), spare=os.getpid())
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os._exit(status)
 
 
 def _load(name: str) -> type:
@@ -162,7 +179,7 @@ def _load(name: str) -> type:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bertscape_service.ray_cluster.dispatcher")
     parser.add_argument("--pipe-fd", type=int, required=True)
-    parser.add_argument("--directory", required=True, help="of Ray's temporary files; removed")
+    parser.add_argument("--directory", required=True, help="private, for Ray's files; removed")
     parser.add_argument("--ray-address")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--cpus-per-worker", type=int, default=1)

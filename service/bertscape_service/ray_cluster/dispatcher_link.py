@@ -16,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
+from bertscape_service.configuration import SAFE_PATH, new_private_folder
 from bertscape_service.ray_cluster import process_session
 from bertscape_service.ray_cluster.messages import Farewell
 
@@ -37,6 +37,8 @@ LOG_NAME = "dispatcher.log"  # in the state directory
 _RECORD_NAME = "dispatcher.json"
 _LOG_BYTES = 10_000_000  # a longer log is put aside when the next dispatcher starts
 _ORDERLY_END_S = 2.0  # how long a dispatcher may take to end itself before it is killed
+# Another machine may lack our folder, and there anybody could make one of that name.
+_ROOTS_EVERYWHERE = "/usr"
 # No ray://: its proxy would stand between the driver and the workers.
 _ADDRESS = re.compile(r"auto|[^:/\s]+:\d+|\[[^/\s]+\]:\d+")
 logger = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ class _Record:
     session: int  # the dispatcher's process id, which is its session's id
     started: float | None  # of the dispatcher, in Unix seconds
     token: str  # value of `process_session.TOKEN_VARIABLE` in all of the session
-    directory: str  # Ray's temporary files
+    directory: str  # private, with Ray's temporary files in it
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -206,7 +208,7 @@ class DispatcherLink:
             self._reader.join(_ORDERLY_END_S)
 
     def _spawn(self, descriptor: int) -> None:
-        token, directory = secrets.token_hex(16), _make_directory()
+        token, directory = secrets.token_hex(16), str(new_private_folder())
         arguments = ["--pipe-fd", str(descriptor), "--directory", directory]
         with _open_log(self._state_directory / LOG_NAME) as log:
             self._process = subprocess.Popen(
@@ -221,14 +223,22 @@ class DispatcherLink:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=directory,  # Ray adds it to its workers' module path: it must be empty
-                env=os.environ | {process_session.TOKEN_VARIABLE: token},
+                cwd=self._working_directory(directory),
+                env=os.environ | {process_session.TOKEN_VARIABLE: token} | SAFE_PATH,
                 pass_fds=(descriptor,),
                 start_new_session=True,
             )
         pid = self._process.pid
         self._record = _Record(pid, process_session.started_at(pid), token, directory)
         self._record.write(self._state_directory / _RECORD_NAME)
+
+    def _working_directory(self, private: str) -> str:
+        """Ray adds it to its workers' module path, on other machines too: ours alone to write."""
+        if self._options.ray_address is not None:
+            return _ROOTS_EVERYWHERE
+        empty = Path(private, "work")
+        empty.mkdir()
+        return str(empty)
 
     def _write(self, connection: Connection) -> None:
         """Send what is queued, until the pipe breaks; the reader then sees its end."""
@@ -300,12 +310,6 @@ def _open_log(path: Path) -> IO[bytes]:
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     return path.open("ab")
-
-
-def _make_directory() -> str:
-    """A new folder for Ray's files, with a short name: sockets below it have at most 107 bytes."""
-    parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108  made by mkdtemp, for us alone
-    return tempfile.mkdtemp(prefix="bertscape-", dir=parent)
 
 
 def _remove_directory(directory: str) -> None:

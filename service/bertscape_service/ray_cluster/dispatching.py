@@ -22,6 +22,7 @@ from bertscape.values import (
     Tile,
     TrainingOutput,
 )
+from bertscape_service.configuration import SAFE_PATH
 from bertscape_service.ray_cluster.cluster import MEMORY_PER_WORKER, Capacity, Cluster
 from bertscape_service.ray_cluster.messages import (
     ClusterFound,
@@ -170,7 +171,13 @@ class Dispatcher:
             concurrency_groups={LIFETIME: 1, PROGRESS: 1},
             # The threads are set before torch is imported there: results depend on them. Ray calls
             # the methods on threads of its own, which without the rest keep no freed memory.
-            runtime_env={"env_vars": {**dict.fromkeys(THREAD_VARIABLES, threads), **ENVIRONMENT}},
+            runtime_env={
+                "env_vars": {
+                    **dict.fromkeys(THREAD_VARIABLES, threads),
+                    **ENVIRONMENT,
+                    **SAFE_PATH,  # a joined cluster does not inherit it
+                }
+            },
         )(self._worker_class)
         return remote.remote(options.cpus_per_worker)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -14,7 +15,12 @@ from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
-from bertscape_service.configuration import Settings, StateDirectory
+from bertscape_service.configuration import (
+    PRIVATE_UMASK,
+    Settings,
+    StateDirectory,
+    folder_for_private_ones,
+)
 from bertscape_service.coordination import Coordinator
 from bertscape_service.rest import create_app
 
@@ -26,9 +32,12 @@ def serve(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM, then end everything within seconds.
 
     Raises:
-        InvalidInput: the state directory or the port is in use, or is not there to be used.
+        InvalidInput: the state directory or the port is in use, or is not there to be used; or
+            others could change what it makes.
     """
     logging.basicConfig(format="bertscape: %(message)s", level=logging.WARNING)
+    os.umask(PRIVATE_UMASK)
+    folder_for_private_ones()
     state = StateDirectory.acquire(settings.state_directory, settings.wait_for_state)
     try:
         with bind(settings.host, settings.port) as listener:
