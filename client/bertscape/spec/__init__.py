@@ -17,6 +17,7 @@ from bertscape.spec.kinds import (
     Precision,
     RollbackSpec,
     Training,
+    UnreadSpec,
 )
 from bertscape.spec.limits import Limits
 from bertscape.spec.parts import (
@@ -79,6 +80,7 @@ __all__ = [
     "Split",
     "StudySpec",
     "Training",
+    "UnreadSpec",
     "Visitor",
     "absolute",
     "load_spec",

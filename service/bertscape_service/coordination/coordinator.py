@@ -73,6 +73,7 @@ from bertscape_service.scheduling import (
 
 logger = logging.getLogger(__name__)
 
+_NEWER_RULES = "an earlier version took this spec, and this one refuses it"
 LAST_WORK_S = 3.0  # that a stopping service gives to what it is about to finish
 
 
@@ -179,6 +180,10 @@ class Coordinator:
         return IDLE if job is None else job.activity(self._attempts.count(job_id))
 
     def _restore(self, job: UnfinishedJob) -> None:
+        if job.row.unread is not None:
+            problem = replace(job.row.unread, detail=f"{job.row.unread.detail} ({_NEWER_RULES})")
+            self.journal.end_job(job.row.id, JobState.FAILED, problem)
+            return
         if job.missing and job.row.state is not JobState.QUEUED:
             self._mark(job.row.id, JobState.QUEUED)  # nobody works for it yet
         self._admit(

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from bertscape.spec import JobSpec, parse_spec
-from bertscape.values import Pins, Problem, TrainingOutput
+from bertscape.spec import JobSpec, UnreadSpec, parse_spec
+from bertscape.values import InvalidInput, Pins, Problem, TrainingOutput
 from bertscape_service.journal.rows import AttemptRow, JobRow, Outcome, RunFacts, TileRow
 from bertscape_service.scheduling import JobState
 
@@ -66,7 +66,7 @@ class RowParser:
 
     def job(self, row: sqlite3.Row) -> JobRow:
         """A row of `jobs`."""
-        spec, spec_values = self._specs(row["spec"])
+        spec, spec_values, unread = self._specs(row["spec"])
         return JobRow(
             number=row["number"],
             id=row["id"],
@@ -81,7 +81,8 @@ class RowParser:
             revision=row["revision"],
             created=row["created"],
             updated=row["updated"],
-            findings=self._found(spec.findings_type, row["findings"]),
+            unread=unread,
+            findings=None if unread else self._found(spec.findings_type, row["findings"]),
             run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
             error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
             output=self._outputs(row["output"]) if row["output"] else None,
@@ -119,9 +120,16 @@ def tile_rows(reader: sqlite3.Connection, job: JobRow) -> Iterator[TileRow]:
         yield TileRow(tile, numbers)
 
 
-def _spec(text: str) -> tuple[JobSpec, dict[str, Any]]:
-    spec = parse_spec(json.loads(text))
-    return spec, spec.to_json()
+def _spec(text: str) -> tuple[JobSpec, dict[str, Any], Problem | None]:
+    """(the spec, its plain values, why this version refuses it): a row never breaks a list."""
+    values = json.loads(text)
+    try:
+        spec = parse_spec(values)
+    except InvalidInput as error:
+        # Half of a surrogate pair can be in a journal, and in no answer.
+        shown = json.loads(json.dumps(values, ensure_ascii=False).encode(errors="replace"))
+        return UnreadSpec.of(shown), shown, error.problem
+    return spec, spec.to_json(), None
 
 
 def _output(text: str) -> TrainingOutput:

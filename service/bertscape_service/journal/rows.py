@@ -53,6 +53,7 @@ class JobRow:
     state: JobState
     spec: JobSpec
     spec_values: Mapping[str, Any]  # the spec as plain JSON values
+    unread: Problem | None  # why this version refuses the spec, which another one took
     tile_points: int
     points_total: int
     tiles_total: int

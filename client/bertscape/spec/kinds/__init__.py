@@ -16,6 +16,7 @@ from bertscape.spec.kinds.rollback import (
     ROLLBACK_NUMBERS,
     RollbackSpec,
 )
+from bertscape.spec.kinds.unread import UnreadSpec
 
 __all__ = [
     "FINETUNE_NUMBERS",
@@ -30,4 +31,5 @@ __all__ = [
     "Precision",
     "RollbackSpec",
     "Training",
+    "UnreadSpec",
 ]
