@@ -104,8 +104,8 @@ def read_toy(source: Any | IO[bytes]) -> Toy:
         file.check_format()
         spec: Any = file.spec()
         shape = (spec.point_count,)
-        numbers = [file.values(name, shape) for name in ("share", "evaluated")]
-        return Toy(spec, file.findings(), *numbers, file.run())
+        share, evaluated = (file.values(name, shape) for name in ("share", "evaluated"))
+        return Toy(spec, file.findings(), share, evaluated, file.run())
 
 
 def toy_to_xarray(toy: Toy) -> Any:

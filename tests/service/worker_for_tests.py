@@ -40,7 +40,7 @@ class WorkerForTests(EvaluationWorker):
             case "breaks":
                 raise RuntimeError("first line\nthe disk is on fire")
             case str(name) if name.startswith(WAITS_FOR):
-                self._tell("tokenizing", 1, 2)
+                self._stages.tell("tokenizing", 1, 2)
                 while not Path(name.removeprefix(WAITS_FOR)).exists():
                     time.sleep(0.02)
         inputs: Any = {"name": spec.name, "array": np.ones(ARRAY_SIZE, np.float32)}

@@ -1,12 +1,12 @@
 """Fine-tuning: the output folder as a trajectory, shared starts, and bad input."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.workers.trainings import changed, finetune, training_spec
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -17,16 +17,13 @@ from transformers import (
     DistilBertForMaskedLM,
 )
 
-from bertscape.spec import Data, Split
+from bertscape.spec import Data, FinetuneSpec, Split
 from bertscape.values import InvalidInput
+from bertscape_workers import training
 from bertscape_workers.data import Row
 from bertscape_workers.training import (
     FineTuned,
-    FineTuning,
-    Start,
-    finetune,
 )
-from bertscape_workers.training.fine_tuning import Schedule
 from bertscape_workers.training.starting_model import label_names
 
 WORDS = ["good", "fine", "bad", "poor", "film", "book"]
@@ -70,7 +67,7 @@ def masked_lm(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def settings(masked_lm: str, tmp_path_factory: pytest.TempPathFactory) -> FineTuning:
+def settings(masked_lm: str, tmp_path_factory: pytest.TempPathFactory) -> FinetuneSpec:
     folder = tmp_path_factory.mktemp("data")
     data = Data(
         train=Split(path=write_tsv(folder / "train.tsv", ["0", "1"])),
@@ -78,13 +75,11 @@ def settings(masked_lm: str, tmp_path_factory: pytest.TempPathFactory) -> FineTu
         text=("text",),
         max_length=16,
     )
-    return FineTuning(
-        masked_lm, data, epochs=2, batch_size=10, learning_rate=1e-2, threads=1, seed=5
-    )
+    return training_spec(masked_lm, data, epochs=2, batch_size=10, learning_rate=1e-2, seed=5)
 
 
 @pytest.fixture(scope="module")
-def run(settings: FineTuning, tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
+def run(settings: FinetuneSpec, tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     return finetune(settings, tmp_path_factory.mktemp("run") / "output")
 
 
@@ -113,8 +108,8 @@ def test_output_is_a_trajectory_of_complete_checkpoints(run: FineTuned) -> None:
         assert AutoTokenizer.from_pretrained(checkpoint)("good film")["input_ids"] == [2, 5, 9, 3]
 
 
-def test_run_learns_what_it_can_learn(settings: FineTuning, tmp_path: Path) -> None:
-    run = finetune(replace(settings, epochs=12), tmp_path)
+def test_run_learns_what_it_can_learn(settings: FinetuneSpec, tmp_path: Path) -> None:
+    run = finetune(changed(settings, epochs=12), tmp_path)
     assert run.eval_accuracy == 1.0
     assert run.eval_loss < 0.2
     assert not equal(backbone(run.initial), backbone(run.final))
@@ -133,7 +128,7 @@ def test_step_zero_holds_the_pretrained_backbone_and_a_pooler(
 
 
 def test_equal_seeds_give_equal_checkpoints(
-    run: FineTuned, settings: FineTuning, tmp_path: Path
+    run: FineTuned, settings: FinetuneSpec, tmp_path: Path
 ) -> None:
     torch.rand(7)  # what was drawn before must not matter
     again = finetune(settings, tmp_path)
@@ -141,18 +136,18 @@ def test_equal_seeds_give_equal_checkpoints(
         assert (first / "model.safetensors").read_bytes() == (
             second / "model.safetensors"
         ).read_bytes()
-    other = finetune(replace(settings, seed=6, max_steps=1), tmp_path / "other")
+    other = finetune(changed(settings, seed=6, max_steps=1), tmp_path / "other")
     assert not equal(backbone(run.initial), backbone(other.initial))  # another pooler
 
 
-@pytest.mark.parametrize("start", list(Start))
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
 def test_second_run_shares_the_stored_start(
-    settings: FineTuning, tmp_path: Path, start: Start
+    settings: FinetuneSpec, tmp_path: Path, start: str
 ) -> None:
-    first = finetune(replace(settings, start=start, max_steps=1), tmp_path / "first")
+    first = finetune(changed(settings, start=start, max_steps=1), tmp_path / "first")
     three = Split(path=write_tsv(tmp_path / "three.tsv", ["x", "y", "z"]))
     second = finetune(
-        replace(
+        changed(
             settings,
             pretrained=str(first.initial),
             data=settings.data.model_copy(update={"train": three, "eval": three}),
@@ -170,9 +165,9 @@ def test_second_run_shares_the_stored_start(
 
 
 def test_head_of_the_start_is_never_used(
-    run: FineTuned, settings: FineTuning, tmp_path: Path
+    run: FineTuned, settings: FinetuneSpec, tmp_path: Path
 ) -> None:
-    second = finetune(replace(settings, pretrained=str(run.final), max_steps=1), tmp_path)
+    second = finetune(changed(settings, pretrained=str(run.final), max_steps=1), tmp_path)
     heads = [
         load_file(path / "model.safetensors")["classifier.weight"]
         for path in (run.initial, run.final, second.initial)
@@ -182,16 +177,16 @@ def test_head_of_the_start_is_never_used(
 
 
 def test_random_start_differs_from_the_pretrained_one(
-    run: FineTuned, settings: FineTuning, tmp_path: Path
+    run: FineTuned, settings: FinetuneSpec, tmp_path: Path
 ) -> None:
-    scratch = finetune(replace(settings, start=Start.SCRATCH, max_steps=1), tmp_path)
+    scratch = finetune(changed(settings, start="scratch", max_steps=1), tmp_path)
     pretrained, random = backbone(run.initial), backbone(scratch.initial)
     name = "bert.encoder.layer.0.attention.self.query.weight"
     assert not torch.equal(pretrained[name], random[name])
     assert scratch.checkpoints[-1].name == "checkpoint-1"
 
 
-def test_backbone_without_pooler_is_fine_tuned_too(settings: FineTuning, tmp_path: Path) -> None:
+def test_backbone_without_pooler_is_fine_tuned_too(settings: FinetuneSpec, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = DistilBertConfig(
         vocab_size=len(VOCABULARY),
@@ -205,17 +200,17 @@ def test_backbone_without_pooler_is_fine_tuned_too(settings: FineTuning, tmp_pat
     DistilBertForMaskedLM(config).save_pretrained(folder)
     BertTokenizer(vocab=VOCABULARY).save_pretrained(folder)
     run = finetune(
-        replace(settings, pretrained=str(folder), schedule=Schedule.CONSTANT, max_steps=1),
+        changed(settings, pretrained=folder, schedule="constant", max_steps=1),
         tmp_path / "run",
     )
     assert len(run.checkpoints) == 2
 
 
 def test_progress_counts_the_steps_and_nothing_is_printed(
-    settings: FineTuning, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    settings: FinetuneSpec, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[str, int, int]] = []
-    finetune(replace(settings, max_steps=2), tmp_path, lambda *call: calls.append(call))
+    finetune(changed(settings, max_steps=2), tmp_path, lambda *call: calls.append(call))
     assert calls == [("fine-tuning", done, 2) for done in range(3)]
     assert capfd.readouterr() == ("", "")
 
@@ -226,34 +221,39 @@ def test_progress_counts_the_steps_and_nothing_is_printed(
         ("start", "random"), ("schedule", "none"),
         ("epochs", -1), ("max_steps", 0), ("batch_size", 0), ("learning_rate", float("nan")),
         ("learning_rate", 0.0), ("warmup", 1.0), ("weight_decay", -1.0), ("seed", -1),
-        ("threads", 0), ("keep", 0), ("keep", "step"), ("precision", "fp16"),
-        ("labels", ("one", "one")), ("labels", ("one",)),
+        ("keep", 0), ("keep", "step"), ("precision", "fp16"),
+        ("labels", ["one", "one"]), ("labels", ["one"]),
     ],
 )  # fmt: skip
-def test_impossible_settings_are_named(settings: FineTuning, key: str, value: object) -> None:
+def test_impossible_settings_are_named(settings: FinetuneSpec, key: str, value: object) -> None:
     with pytest.raises(InvalidInput) as caught:
-        replace(settings, **{key: value})
-    assert caught.value.problem.key == key
+        changed(settings, **{key: value})
+    assert caught.value.problem.key == (key if key == "precision" else f"training.{key}")
     assert str(value) in str(caught.value)
 
 
-def test_output_with_checkpoints_is_refused(run: FineTuned, settings: FineTuning) -> None:
+def test_no_threads_are_refused(settings: FinetuneSpec) -> None:
+    with pytest.raises(InvalidInput, match="threads: 0; expected at least 1"):
+        training.check(settings, threads=0)
+
+
+def test_output_with_checkpoints_is_refused(run: FineTuned, settings: FinetuneSpec) -> None:
     with pytest.raises(InvalidInput, match="checkpoint-0"):
         finetune(settings, run.folder)
 
 
-def test_label_that_training_never_showed_is_named(settings: FineTuning, tmp_path: Path) -> None:
+def test_label_that_training_never_showed_is_named(settings: FinetuneSpec, tmp_path: Path) -> None:
     unseen = Split(path=write_tsv(tmp_path / "eval.tsv", ["0", "7"]))
     data = settings.data.model_copy(update={"eval": unseen})
     with pytest.raises(InvalidInput, match=r"data\.eval, line 3: label: '7'.*0, 1"):
-        finetune(replace(settings, data=data), tmp_path / "run")
+        finetune(changed(settings, data=data), tmp_path / "run")
 
 
-def test_one_class_is_refused(settings: FineTuning, tmp_path: Path) -> None:
+def test_one_class_is_refused(settings: FinetuneSpec, tmp_path: Path) -> None:
     one = Split(path=write_tsv(tmp_path / "train.tsv", ["good"]))
     data = settings.data.model_copy(update={"train": one})
     with pytest.raises(InvalidInput, match=r"data\.label"):
-        finetune(replace(settings, data=data), tmp_path / "run")
+        finetune(changed(settings, data=data), tmp_path / "run")
 
 
 def rows(*labels: object) -> list[Row]:
@@ -292,38 +292,38 @@ def test_numbers_that_may_be_classes(labels: tuple[object, ...], names: tuple[st
 
 
 def test_checkpoints_that_cannot_start_a_run_are_named(
-    settings: FineTuning, masked_lm: str, tmp_path: Path
+    settings: FinetuneSpec, masked_lm: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInput, match="nowhere"):
-        finetune(replace(settings, pretrained=str(tmp_path / "nowhere")), tmp_path / "run")
+        finetune(changed(settings, pretrained=str(tmp_path / "nowhere")), tmp_path / "run")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InvalidInput, match="empty"):
-        finetune(replace(settings, pretrained=str(empty)), tmp_path / "run")
+        finetune(changed(settings, pretrained=empty), tmp_path / "run")
 
 
-def test_token_limit_above_the_positions_is_named(settings: FineTuning, tmp_path: Path) -> None:
+def test_token_limit_above_the_positions_is_named(settings: FinetuneSpec, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"max_length": 17})
     with pytest.raises(InvalidInput, match=r"data\.max_length: 17.*16"):
-        finetune(replace(settings, data=data), tmp_path / "run")
+        finetune(changed(settings, data=data), tmp_path / "run")
 
 
 def test_whole_numbers_with_a_gap_are_refused_unless_named(
-    settings: FineTuning, tmp_path: Path
+    settings: FinetuneSpec, tmp_path: Path
 ) -> None:
     gap = Split(path=write_tsv(tmp_path / "train.tsv", ["0", "2"]))
     data = settings.data.model_copy(update={"train": gap, "eval": gap})
     with pytest.raises(InvalidInput, match=r"data\.label: \[0, 2\]"):
-        finetune(replace(settings, data=data), tmp_path / "run")
-    named = replace(settings, data=data, labels=("no", "maybe", "yes"), max_steps=1)
+        finetune(changed(settings, data=data), tmp_path / "run")
+    named = changed(settings, data=data, labels=("no", "maybe", "yes"), max_steps=1)
     assert finetune(named, tmp_path / "run").labels == ("no", "maybe", "yes")
 
 
-def test_missing_backbone_tensor_is_named(settings: FineTuning, tmp_path: Path) -> None:
+def test_missing_backbone_tensor_is_named(settings: FinetuneSpec, tmp_path: Path) -> None:
     folder = Path(tiny_bert(tmp_path / "holed"))
     tensors = load_file(folder / "model.safetensors")
     name = "bert.encoder.layer.1.output.dense.weight"
     del tensors[name]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InvalidInput, match=name):
-        finetune(replace(settings, pretrained=str(folder)), tmp_path / "run")
+        finetune(changed(settings, pretrained=folder), tmp_path / "run")

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.workers.tiny_inputs import Inputs
+from tests.workers.trainings import check, training_spec
 from transformers import AutoModelForSequenceClassification
 
 from bertscape.cli import main
-from bertscape.spec import Data, Split
+from bertscape.spec import Data, FinetuneSpec, Split
 from bertscape_workers.training import (
-    FineTuning,
-    check,
     train,
 )
 from bertscape_workers.training.kept_checkpoints import CheckpointNotWritten
@@ -45,14 +44,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-def settings(bert: Inputs) -> FineTuning:
+def settings(bert: Inputs) -> FinetuneSpec:
     data = Data(
         train=Split(path=str(bert.train)),
         eval=Split(path=str(bert.eval)),
         text=("first", "second"),
         max_length=32,
     )
-    return FineTuning(str(bert.pretrained), data, batch_size=8, threads=1, seed=5)
+    return training_spec(bert.pretrained, data, batch_size=8, seed=5)
 
 
 # Room for nothing; for the start; for a model, but not its optimizer; for one whole checkpoint.
@@ -67,7 +66,7 @@ def settings(bert: Inputs) -> FineTuning:
     ],
 )
 def test_a_full_disk_tears_no_checkpoint(
-    settings: FineTuning, disk: SmallDisk, tmp_path: Path, kibibytes: int, kept: list[str]
+    settings: FinetuneSpec, disk: SmallDisk, tmp_path: Path, kibibytes: int, kept: list[str]
 ) -> None:
     disk.resize(kibibytes)
     output = disk.path / "run"

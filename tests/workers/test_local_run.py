@@ -14,6 +14,7 @@ from transformers import ViTConfig
 
 from bertscape.cli import main
 from bertscape.results import Surface
+from bertscape.spec import FinetuneSpec, Training
 from bertscape.values import InvalidInput
 from bertscape_workers.evaluation import evaluator_for
 from bertscape_workers.jobs.prepare import prepare
@@ -22,14 +23,6 @@ from bertscape_workers.running.commands import (
     RUN,
 )
 from bertscape_workers.running.local_run import run_job
-from bertscape_workers.training import (
-    FineTuning,
-    Start,
-)
-from bertscape_workers.training.fine_tuning import (
-    Precision,
-    Schedule,
-)
 
 
 def run(command: Any, *arguments: str) -> int:
@@ -287,12 +280,26 @@ def test_a_job_of_a_service_is_no_input_here(
 def test_finetune_has_every_setting() -> None:
     parser = argparse.ArgumentParser()
     FINETUNE.add_arguments(parser)
-    options = {action.dest: action for action in parser._actions}
-    settings = set(FineTuning.__dataclass_fields__) - {"data"}
-    assert settings <= set(options)
-    assert options["start"].choices == tuple(Start)
-    assert options["schedule"].choices == tuple(Schedule)
-    assert options["precision"].choices == tuple(Precision)
-    for name, field in FineTuning.__dataclass_fields__.items():
-        if name not in ("data", "pretrained"):
-            assert options[name].default == field.default, name
+    given = ["--pretrained", "p", "--train", "t", "--eval", "e", "--text", "c", "-o", "out"]
+    options = vars(parser.parse_args(given))
+    fields = {**Training.model_fields, "precision": FinetuneSpec.model_fields["precision"]}
+    for name, field in fields.items():
+        assert options[name] == field.default, name
+    assert options["tokenizer"] is options["threads"] is None
+    help_text = parser.format_help()
+    for choices in ("{pretrained,scratch}", "{linear,cosine,constant}", "{auto,fp32,bf16}"):
+        assert choices in help_text
+    assert "examples of an optimizer step (default 32)" in help_text
+
+
+def test_finetune_takes_each_setting() -> None:
+    parser = argparse.ArgumentParser()
+    FINETUNE.add_arguments(parser)
+    given = ["--pretrained", "p", "--train", "t", "--eval", "e", "--text", "c", "-o", "out"]
+    set_ones = {"labels": ["a", "b"], "max_steps": 4, "learning_rate": 1e-3, "keep": 2}
+    for name, value in set_ones.items():
+        texts = value if isinstance(value, list) else [value]
+        given += [f"--{name.replace('_', '-')}", *map(str, texts)]
+    options = vars(parser.parse_args(given))
+    assert {name: options[name] for name in set_ones} == set_ones
+    assert parser.parse_args([*given, "--keep", "epoch"]).keep == "epoch"

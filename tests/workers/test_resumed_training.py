@@ -8,7 +8,6 @@ import shutil
 import socket
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs, random_model
+from tests.workers.trainings import changed, check, finetune, training_spec
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split, parse_spec
+from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split
 from bertscape.values import (
     InvalidInput,
     LogEntry,
@@ -37,11 +37,7 @@ from bertscape_workers.jobs.actor import Stages
 from bertscape_workers.jobs.training_job import TrainingRunner, prepare_training
 from bertscape_workers.training import (
     FineTuned,
-    FineTuning,
-    Start,
-    check,
     fine_tuning,
-    finetune,
     starting_model,
     train,
     train_alone,
@@ -67,7 +63,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def settings(inputs: Inputs) -> FineTuning:
+def settings(inputs: Inputs) -> FinetuneSpec:
     """37 examples in batches of 8: five steps an epoch, fifteen in all. With dropout."""
     data = Data(
         train=Split(path=str(inputs.train)),
@@ -75,13 +71,11 @@ def settings(inputs: Inputs) -> FineTuning:
         text=("first", "second"),
         max_length=32,
     )
-    return FineTuning(
-        str(inputs.pretrained), data, batch_size=8, learning_rate=1e-2, threads=1, seed=5
-    )
+    return training_spec(inputs.pretrained, data, batch_size=8, learning_rate=1e-2, seed=5)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(settings: FineTuning, tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
+def undisturbed(settings: FinetuneSpec, tmp_path_factory: pytest.TempPathFactory) -> FineTuned:
     return train(check(settings), tmp_path_factory.mktemp("undisturbed"))
 
 
@@ -98,7 +92,7 @@ def stop_after(steps: int) -> Callable[[], bool]:
     return lambda: next(looks) + 1 >= steps
 
 
-def interrupt(settings: FineTuning, output: Path, steps: int) -> None:
+def interrupt(settings: FinetuneSpec, output: Path, steps: int) -> None:
     """Train for some looks at the stop (one a step, one a batch of the evaluation split)."""
     with pytest.raises(Stopped):
         train(check(settings), output, stop=stop_after(steps))
@@ -109,7 +103,7 @@ def interrupt(settings: FineTuning, output: Path, steps: int) -> None:
 
 @pytest.mark.parametrize("looks", [3, 7, 8, 10, 16])
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
-    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path, looks: int
+    settings: FinetuneSpec, undisturbed: FineTuned, tmp_path: Path, looks: int
 ) -> None:
     interrupt(settings, tmp_path, looks)
     again = train(check(settings), tmp_path)
@@ -120,9 +114,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
 
 @pytest.mark.parametrize("looks", [6, 9, 13])
 def test_a_run_goes_on_from_the_middle_of_an_epoch(
-    settings: FineTuning, tmp_path: Path, looks: int
+    settings: FinetuneSpec, tmp_path: Path, looks: int
 ) -> None:
-    some = replace(settings, keep=3, max_steps=14)
+    some = changed(settings, keep=3, max_steps=14)
     undisturbed = train(check(some), tmp_path / "undisturbed")
     interrupt(some, tmp_path / "again", looks)
     again = train(check(some), tmp_path / "again")
@@ -132,7 +126,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(
 
 
 def test_a_half_written_checkpoint_never_counts(
-    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path
+    settings: FinetuneSpec, undisturbed: FineTuned, tmp_path: Path
 ) -> None:
     interrupt(settings, tmp_path, 9)
     torn = tmp_path / ".writing-5" / "checkpoint-10"
@@ -158,7 +152,7 @@ def test_what_another_attempt_is_writing_stays(tmp_path: Path) -> None:
 
 
 def test_two_runs_that_begin_at_once_do_not_share_a_folder(
-    settings: FineTuning, tmp_path: Path
+    settings: FinetuneSpec, tmp_path: Path
 ) -> None:
     holder = f"is in use by process {os.getpid()} on {socket.gethostname()}"
     with held(tmp_path), pytest.raises(InvalidInput, match=holder) as refused:
@@ -168,7 +162,7 @@ def test_two_runs_that_begin_at_once_do_not_share_a_folder(
     assert trajectory(tmp_path) == ()
     # Whoever has checked its inputs meanwhile finds that the first has ended.
     checked = check(settings)
-    finetune(replace(settings, max_steps=1), tmp_path)
+    finetune(changed(settings, max_steps=1), tmp_path)
     with pytest.raises(InvalidInput, match="holds checkpoint-0"):
         train_alone(checked, tmp_path)
 
@@ -186,7 +180,7 @@ def test_a_folder_that_cannot_be_made_is_told_as_it_is(
 
 
 def test_what_another_attempt_has_finished_meanwhile_stays(
-    settings: FineTuning, undisturbed: FineTuned, tmp_path: Path
+    settings: FinetuneSpec, undisturbed: FineTuned, tmp_path: Path
 ) -> None:
     """Its node was out of reach, and it went on."""
     there = tmp_path / "checkpoint-10"
@@ -202,18 +196,18 @@ def test_what_another_attempt_has_finished_meanwhile_stays(
 
 
 def test_a_start_that_changed_since_it_was_checked_is_refused(
-    settings: FineTuning, inputs: Inputs, tmp_path: Path
+    settings: FinetuneSpec, inputs: Inputs, tmp_path: Path
 ) -> None:
     start = tmp_path / "start"
     shutil.copytree(inputs.pretrained, start)
-    checked = check(replace(settings, pretrained=str(start)))
+    checked = check(changed(settings, pretrained=str(start)))
     config = start / "config.json"
     config.write_text(config.read_text() + " ")
     with pytest.raises(InvalidInput, match=r"model\.pretrained: .*start' has changed since"):
         train(checked, tmp_path / "run")
 
 
-def test_what_is_done_stays_and_is_not_done_again(settings: FineTuning, tmp_path: Path) -> None:
+def test_what_is_done_stays_and_is_not_done_again(settings: FinetuneSpec, tmp_path: Path) -> None:
     interrupt(settings, tmp_path, 14)
     calls: list[tuple[str, int, int]] = []
     first = train(check(settings), tmp_path, lambda *call: calls.append(call))
@@ -231,13 +225,15 @@ def test_only_models_stay_when_the_run_has_ended(undisturbed: FineTuned) -> None
 
 
 def test_while_it_runs_the_last_checkpoint_alone_has_a_state(
-    settings: FineTuning, tmp_path: Path
+    settings: FinetuneSpec, tmp_path: Path
 ) -> None:
     interrupt(settings, tmp_path, 14)
     assert {path.parent.name for path in tmp_path.rglob("optimizer.pt")} == {"checkpoint-10"}
 
 
-def test_each_kept_checkpoint_has_its_numbers(undisturbed: FineTuned, settings: FineTuning) -> None:
+def test_each_kept_checkpoint_has_its_numbers(
+    undisturbed: FineTuned, settings: FinetuneSpec
+) -> None:
     measured = [entry for entry in undisturbed.output.log if entry.eval_loss is not None]
     assert [entry.step for entry in measured] == [0, 5, 10, 15]
     assert [entry.epoch for entry in measured] == [0.0, 1.0, 2.0, 3.0]
@@ -252,33 +248,33 @@ def test_each_kept_checkpoint_has_its_numbers(undisturbed: FineTuned, settings: 
     assert all(entry.learning_rate is not None for entry in losses)
 
 
-@pytest.mark.parametrize("start", list(Start))
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
 def test_no_epochs_store_the_start_alone(
-    settings: FineTuning, tmp_path: Path, start: Start
+    settings: FinetuneSpec, tmp_path: Path, start: str
 ) -> None:
-    none = train(check(replace(settings, epochs=0, start=start)), tmp_path / "none")
-    some = train(check(replace(settings, max_steps=1, start=start)), tmp_path / "some")
+    none = train(check(changed(settings, epochs=0, start=start)), tmp_path / "none")
+    some = train(check(changed(settings, max_steps=1, start=start)), tmp_path / "some")
     assert names(none) == ["checkpoint-0"]
     assert weights(none)["checkpoint-0"] == weights(some)["checkpoint-0"]
     assert (none.initial / "config.json").read_bytes() == (
         some.initial / "config.json"
     ).read_bytes()
     assert none.output.log == some.output.log[:1]
-    again = train(check(replace(settings, epochs=0, start=start)), tmp_path / "none")
+    again = train(check(changed(settings, epochs=0, start=start)), tmp_path / "none")
     assert again == none
 
 
-def test_the_latest_numbers_are_told(settings: FineTuning, tmp_path: Path) -> None:
+def test_the_latest_numbers_are_told(settings: FinetuneSpec, tmp_path: Path) -> None:
     told: list[LogEntry] = []
-    run = train(check(replace(settings, max_steps=2)), tmp_path, logged=told.append)
+    run = train(check(changed(settings, max_steps=2)), tmp_path, logged=told.append)
     assert told[-1] == run.output.log[-1]
     assert told[0].step == 0
 
 
 def test_a_worker_tells_how_far_it_is_and_how_many_checkpoints_it_has_kept(
-    settings: FineTuning, tmp_path: Path
+    settings: FinetuneSpec, tmp_path: Path
 ) -> None:
-    some = replace(settings, max_steps=5, keep=2)
+    some = changed(settings, max_steps=5, keep=2)
     interrupt(some, tmp_path, 7)
     stages = Stages()
     seen: list[Any] = []
@@ -314,21 +310,13 @@ def test_one_entry_a_step_and_nothing_that_was_not_measured() -> None:
     assert math.isnan(TrainingOutput.from_json(text).log[0].loss or 0.0)
 
 
-def job(inputs: Inputs, start: Start) -> FinetuneSpec:
-    value = {
-        "kind": "finetune",
-        "model": {"pretrained": str(inputs.pretrained)},
-        "data": inputs.data(),
-        "training": {"start": str(start)},
-    }
-    spec = parse_spec(value)
-    assert isinstance(spec, FinetuneSpec)
-    return spec
+def job(inputs: Inputs, start: str) -> FinetuneSpec:
+    return training_spec(inputs.pretrained, inputs.data(), start=start)
 
 
 def test_a_job_that_fits_is_prepared(inputs: Inputs) -> None:
     limits = MemoryLimits(1 << 40, 1 << 40)
-    prepared = prepare_training(job(inputs, Start.PRETRAINED), limits=limits)
+    prepared = prepare_training(job(inputs, "pretrained"), limits=limits)
     assert prepared.findings.labels == ("0", "1", "2")
     assert prepared.findings.splits["train"].examples == 37
     parameters = random_model(bert_config(), seed=0).num_parameters()
@@ -336,9 +324,9 @@ def test_a_job_that_fits_is_prepared(inputs: Inputs) -> None:
     assert prepared.inputs.memory == memory_for_training(parameters, splits)
 
 
-@pytest.mark.parametrize("start", list(Start))
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
 def test_a_job_that_cannot_fit_is_refused_before_a_model_is_loaded(
-    inputs: Inputs, start: Start, monkeypatch: pytest.MonkeyPatch
+    inputs: Inputs, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "starting_model", lambda *_, **__: pytest.fail("a model"))
     with pytest.raises(InvalidInput) as caught:

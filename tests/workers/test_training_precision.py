@@ -7,65 +7,61 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.workers.tiny_inputs import Inputs
+from tests.workers.trainings import changed, check, training_spec
 from transformers import AutoModelForSequenceClassification
 
-from bertscape.spec import FINETUNE_NUMBERS, Data, Split
+from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split
 from bertscape.values import InvalidInput
 from bertscape_workers.evaluation import expected_numbers
 from bertscape_workers.training import (
     FineTuned,
-    FineTuning,
-    check,
     train,
 )
-from bertscape_workers.training.fine_tuning import Precision
 
 
 @pytest.fixture(scope="module")
-def settings(bert: Inputs) -> FineTuning:
+def settings(bert: Inputs) -> FinetuneSpec:
     data = Data(
         train=Split(path=str(bert.train)),
         eval=Split(path=str(bert.eval)),
         text=("first", "second"),
         max_length=32,
     )
-    return FineTuning(
-        str(bert.pretrained), data, batch_size=8, epochs=1, learning_rate=1e-3, threads=1
-    )
+    return training_spec(bert.pretrained, data, batch_size=8, epochs=1, learning_rate=1e-3)
 
 
 def weights(run: FineTuned) -> bytes:
     return (run.final / "model.safetensors").read_bytes()
 
 
-def test_a_cpu_trains_in_fp32_and_has_no_bf16(settings: FineTuning) -> None:
+def test_a_cpu_trains_in_fp32_and_has_no_bf16(settings: FinetuneSpec) -> None:
     assert not check(settings).bf16
     with pytest.raises(InvalidInput, match=r"precision: 'bf16'; expected a GPU that has bf16"):
-        check(replace(settings, precision=Precision.BF16))
+        check(changed(settings, precision="bf16"))
 
 
 @pytest.mark.parametrize(
     ("asked", "there", "taken"),
     [
-        (Precision.AUTO, True, True),
-        (Precision.AUTO, False, False),
-        (Precision.BF16, True, True),
-        (Precision.FP32, True, False),
+        ("auto", True, True),
+        ("auto", False, False),
+        ("bf16", True, True),
+        ("fp32", True, False),
     ],
 )
 def test_auto_is_bf16_where_the_gpu_has_it(
-    settings: FineTuning,
+    settings: FinetuneSpec,
     monkeypatch: pytest.MonkeyPatch,
-    asked: Precision,
+    asked: str,
     there: bool,
     taken: bool,
 ) -> None:
     monkeypatch.setattr("bertscape_workers.training.fine_tuning._has_bf16", lambda: there)
-    assert check(replace(settings, precision=asked)).bf16 == taken
+    assert check(changed(settings, precision=asked)).bf16 == taken
 
 
 def test_dev_numbers_are_those_of_the_stored_float32_model(
-    settings: FineTuning, tmp_path: Path
+    settings: FinetuneSpec, tmp_path: Path
 ) -> None:
     """torch's CPU has the same autocast as its GPU."""
     inputs = check(settings)

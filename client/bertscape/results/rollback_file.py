@@ -1,7 +1,7 @@
 """The HDF5 file of a rollback, format version 1; `docs/file-format.md` describes it."""
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -84,8 +84,7 @@ def _datasets(rollback: Rollback) -> list[Dataset]:
 
 def _read(file: ResultFile) -> Rollback:
     file.check_format()
-    spec = file.spec()
-    assert isinstance(spec, RollbackSpec)  # noqa: S101  its form says so
+    spec = cast(RollbackSpec, file.spec())  # its form says so
     shape = (spec.point_count,)
     rollback = Rollback(
         spec=spec,

@@ -1,7 +1,7 @@
 """The HDF5 file of a surface, format version 1; `docs/file-format.md` describes it."""
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -157,8 +157,7 @@ def _group_attributes(surface: Surface) -> dict[str, float | list[int]]:
 
 def _read(file: ResultFile) -> Surface:
     file.check_format()
-    spec = file.spec()
-    assert isinstance(spec, LandscapeSpec)  # noqa: S101  its form says so
+    spec = cast(LandscapeSpec, file.spec())  # its form says so
     shape = spec.points.shape
     surface = Surface(
         spec=spec,

@@ -44,7 +44,7 @@ def _as_tuple(value: object) -> object:
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
-        raise wrong("none of them twice")
+        raise wrong("no duplicates")
     return values
 
 

@@ -152,7 +152,7 @@ def _refuse_outside(key: str, path: Path, roots: Sequence[Path] | None) -> None:
             key,
             str(path),
             f"a path under {', '.join(str(root) for root in roots)}",
-            "leads elsewhere",
+            "leads outside the allowed roots",
         )
 
 
@@ -309,7 +309,7 @@ def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
                 ProblemType.CHECKPOINT_MISMATCH,
                 folder.key,
                 str(folder.path),
-                f"the shape that model.finetuned ({finetuned.path}) has, {list(shape)}",
+                f"the shape in model.finetuned ({finetuned.path}), {list(shape)}",
                 f"has {name} of shape {list(there[name])}",
             )
 

@@ -80,7 +80,7 @@ def refuse_long_inputs(config: Config, max_length: int) -> None:
             ProblemType.INVALID_VALUE,
             "data.max_length",
             max_length,
-            f"at most {limit}, the positions of the model",
+            f"at most {limit}, the model's number of positions",
         )
 
 
@@ -93,7 +93,7 @@ def refuse_other_positions(config: Config, key: str) -> None:
             ProblemType.INVALID_CHECKPOINT,
             key,
             found,
-            f"{' or '.join(known)}: transformers computes no other of a {family} model",
+            f"{' or '.join(known)}: transformers supports no other for a {family} model",
             "is its position_embedding_type",
         )
 
@@ -109,7 +109,7 @@ def refuse_other_heads(config: Config, key: str, source: str) -> None:
             ProblemType.INVALID_CHECKPOINT,
             key,
             source,
-            f"a fine-tuned model …{_CLASSIFIER}, with its head",
+            f"a fine-tuned …{_CLASSIFIER} model with its head",
             f"is a {', '.join(map(str, names))}",
         )
     problem = config.get("problem_type")

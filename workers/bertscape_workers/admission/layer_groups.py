@@ -47,12 +47,12 @@ def members(group: LayerGroup, tensors: Sequence[tuple[str, ...]], key: str = "l
     count = len({part for part in parts if isinstance(part, int)})
     layers = group.layers(count)
     if group.value == POOLER and POOLER not in parts:
-        raise _refusal(key, group, "a group that the model has: it has no pooler")
+        raise _refusal(key, group, "a group of the model, which has no pooler")
     if layers.stop > count:
         raise _refusal(key, group, f"a range within the {count} encoder layers of the model")
     if group.value not in (EMBEDDINGS, POOLER) and not layers:
         raise _refusal(
-            key, group, f"a group that is not empty: the model has {count} encoder layer(s)"
+            key, group, f"a non-empty group: the model has {count} encoder layer(s)"
         )
     moving = tuple(part == group.value or part in layers for part in parts)
     return Members(moving, (layers.start, layers.stop) if layers else None)
@@ -68,8 +68,8 @@ def _part(names: tuple[str, ...], group: LayerGroup, key: str) -> _Part:
             key,
             group.to_json(),
             "all",
-            "is no group of a model whose layers share tensors or have other names than BERT's: "
-            f"{names[0]} belongs to no single layer",
+            "needs layers with their own tensors and BERT's names: "
+            f"{names[0]} does not belong to a single layer",
         )
     return part
 

@@ -54,7 +54,7 @@ class MemoryLimits:
                     "model",
                     _gibibytes(needed),
                     f"at most {_gibibytes(there)}, the {what}",
-                    f"are needed in the {what}",
+                    f"needed in the {what}",
                 )
 
 

@@ -44,11 +44,11 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
         key: its key in the job spec, for the message.
 
     Raises:
-        InvalidInput: the folder is not there, or holds no safetensors.
+        InvalidInput: the folder does not exist, or has no safetensors file.
     """
     if not folder.is_dir():
         raise InvalidInput.of(
-            ProblemType.PATH_NOT_FOUND, key, str(folder), "a checkpoint folder", "is not there"
+            ProblemType.PATH_NOT_FOUND, key, str(folder), "a checkpoint folder", "does not exist"
         )
     if (folder / SINGLE_FILE).is_file():
         return (folder / SINGLE_FILE,)
@@ -59,7 +59,7 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
         key,
         str(folder),
         f"{SINGLE_FILE} or {INDEX_FILE} in the folder",
-        "holds no safetensors",
+        "has no safetensors file",
     )
 
 
@@ -79,7 +79,7 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
     """The JSON object in a file of a checkpoint.
 
     Raises:
-        InvalidInput: the file is not there, or holds anything else.
+        InvalidInput: the file does not exist, or holds anything else.
     """
     if not path.is_file():
         raise InvalidInput.of(
@@ -87,7 +87,7 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
             key,
             str(path.parent),
             f"{path.name} in the folder",
-            f"holds no {path.name}",
+            f"has no {path.name}",
         )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -142,7 +142,7 @@ def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _broken(path, key, "does not begin with a safetensors header") from error
     if path.stat().st_size < 8 + length + end:
-        raise _broken(path, key, "is cut short")
+        raise _broken(path, key, "is truncated")
     return entries
 
 
@@ -160,5 +160,5 @@ def _header_text(path: Path, key: str) -> tuple[int, bytes]:
 
 def _broken(path: Path, key: str, found: str) -> InvalidInput:
     return InvalidInput.of(
-        ProblemType.INVALID_CHECKPOINT, key, str(path), "a whole file of a checkpoint", found
+        ProblemType.INVALID_CHECKPOINT, key, str(path), "a complete checkpoint file", found
     )

@@ -69,8 +69,8 @@ def refuse_missing_columns(
                 ProblemType.INVALID_DATA,
                 column_key,
                 name,
-                f"one of its columns: {', '.join(map(str, found)) or 'it has none'}",
-                f"is no column of {key}, {source}{where}",
+                f"one of its columns: {', '.join(map(str, found)) or 'none'}",
+                f"is not a column of {key}, {source}{where}",
             )
 
 
@@ -145,7 +145,7 @@ def _json_object(line: str, path: Path, key: str, number: int) -> dict[str, Any]
             ProblemType.INVALID_DATA,
             f"{key}.path",
             f"{path}, line {number}",
-            "one JSON object a line",
+            "one JSON object per line",
         )
     return value
 
@@ -179,6 +179,6 @@ def refuse_local_dataset(split: Split, key: str) -> str:
             ProblemType.INVALID_VALUE,
             f"{key}.dataset",
             name,
-            "a `datasets` id, as in nyu-mll/glue; files are given by {path: …}",
+            "a `datasets` id such as nyu-mll/glue (for files use {path: …})",
         )
     return name

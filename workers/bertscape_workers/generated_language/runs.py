@@ -1,17 +1,19 @@
 """The demo's four fine-tuning runs: two tasks from each of two starts, all else equal."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from bertscape.spec import Data, FinetuneModel, FinetuneSpec, Training
 from bertscape.values import Progress
 from bertscape_workers.generated_language.data import DemoData
 from bertscape_workers.generated_language.size import DEMO, Size
 from bertscape_workers.training import (
     FineTuned,
-    FineTuning,
-    Start,
     finetune,
 )
+
+Start = Literal["pretrained", "scratch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +53,41 @@ def fine_tune_four(
         size: of the training.
         threads: of the CPU; results depend on their number, not on that of the cores.
     """
-    settings = FineTuning(
-        pretrained=str(pretrained),
-        data=data.target,
+    training = Training(
         epochs=size.fine_tuning_epochs,
         batch_size=size.fine_tuning_batch,
         learning_rate=size.fine_tuning_rate,
         seed=seed,
-        threads=threads,
     )
+    trainer = _Trainer(folder, training, threads, progress)
     return FourRuns(
-        pretrained=_both_tasks(folder, settings, data, progress),
-        scratch=_both_tasks(folder, replace(settings, start=Start.SCRATCH), data, progress),
+        pretrained=trainer.both_tasks("pretrained", str(pretrained), data),
+        scratch=trainer.both_tasks("scratch", str(pretrained), data),
     )
 
 
-def _both_tasks(
-    folder: Path, settings: FineTuning, data: DemoData, progress: Progress | None
-) -> TaskRuns:
-    """The second run starts from what the first one stored, and so shares its θ0."""
-    name = str(settings.start)
-    target = finetune(settings, folder / f"{name}-target", _named(progress, f"{name}, target task"))
-    shared = replace(
-        settings, pretrained=str(target.initial), start=Start.PRETRAINED, data=data.other
-    )
-    other = finetune(shared, folder / f"{name}-other", _named(progress, f"{name}, other task"))
-    return TaskRuns(target, other)
+@dataclass(frozen=True, slots=True)
+class _Trainer:
+    folder: Path
+    training: Training
+    threads: int | None
+    progress: Progress | None
+
+    def both_tasks(self, start: Start, model: str, data: DemoData) -> TaskRuns:
+        """The second run starts from what the first one stored, and so shares its θ0."""
+        begun = self.training.model_copy(update={"start": start})
+        target = self._run(start, "target", model, data.target, begun)
+        other = self._run(start, "other", str(target.initial), data.other, self.training)
+        return TaskRuns(target, other)
+
+    def _run(
+        self, start: Start, task: str, model: str, data: Data, training: Training
+    ) -> FineTuned:
+        spec = FinetuneSpec(
+            kind="finetune", model=FinetuneModel(pretrained=model), data=data, training=training
+        )
+        progress = _named(self.progress, f"{start}, {task} task")
+        return finetune(spec, self.folder / f"{start}-{task}", progress, threads=self.threads)
 
 
 def _named(progress: Progress | None, run: str) -> Progress | None:

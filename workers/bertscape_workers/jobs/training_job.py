@@ -24,41 +24,12 @@ from bertscape_workers.jobs.prepare import Prepared
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 from bertscape_workers.training import (
     FineTuned,
-    Precision,
-    Schedule,
     TrainingInputs,
     check,
     refuse_existing_trajectory,
     train,
     train_alone,
 )
-from bertscape_workers.training.settings import (
-    FineTuning,
-    Start,
-)
-
-
-def settings_of(spec: FinetuneSpec, threads: int | None) -> FineTuning:
-    """The settings that a job asks for, with so many CPU threads."""
-    training = spec.training
-    return FineTuning(
-        pretrained=spec.model.pretrained,
-        data=spec.data,
-        tokenizer=spec.model.tokenizer,
-        start=Start(training.start),
-        labels=training.labels,
-        epochs=training.epochs,
-        max_steps=training.max_steps,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate,
-        warmup=training.warmup,
-        weight_decay=training.weight_decay,
-        schedule=Schedule(training.schedule),
-        seed=training.seed,
-        keep=training.keep,
-        precision=Precision(spec.precision),
-        threads=threads,
-    )
 
 
 def prepare_training(
@@ -85,7 +56,7 @@ def prepare_training(
     set_threads(threads)
     if progress is not None:
         progress("reading checkpoint and data", 0, 1)
-    inputs = check(settings_of(spec, threads), limits)
+    inputs = check(spec, limits, threads=threads)
     if progress is not None:
         progress("reading checkpoint and data", 1, 1)
     findings = TrainingFindings(

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
 from bertscape.cli import (
     refuse_unwritable,
@@ -29,16 +29,9 @@ if TYPE_CHECKING:
 _REQUIRES = ("torch", "transformers", "safetensors", "tokenizers", "datasets", "accelerate")
 
 
-def _count(text: str) -> int:
-    """A whole number, 0 or more, given as an option's value."""
-    if not text.isascii() or not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
-    return int(text)
-
-
-def _keep(text: str) -> str | int:
-    """Each epoch, or each so many steps."""
-    return text if text == "epoch" else _positive(text)
+def _word_or_count(text: str) -> str | int:
+    """A word or a whole number, given as an option's value."""
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def _positive(text: str) -> int:
@@ -66,11 +59,11 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> int:
-    from bertscape.spec import FinetuneSpec, load_spec
+    from bertscape.spec import load_spec
 
     spec = load_spec(options.spec)
-    if isinstance(spec, FinetuneSpec):
-        return _train(spec, options, "run")
+    if spec.trains:
+        return _train(cast("FinetuneSpec", spec), options, "run")
     refuse_unwritable(options.output)
 
     from bertscape_workers.running.local_run import run_job
@@ -155,15 +148,6 @@ def _add_model_arguments(parser: ArgumentParser) -> None:
     source.add_argument("--hub", help="a checkpoint on the hub, by its id")
     model.add_argument("--revision", help="of the hub id: a branch, a tag or a commit")
     model.add_argument("--tokenizer", type=Path, help="a tokenizer's folder; default: beside it")
-    model.add_argument(
-        "--start",
-        choices=("pretrained", "scratch"),
-        default="pretrained",
-        help="scratch: random weights of the same architecture",
-    )
-    model.add_argument(
-        "--labels", nargs="+", metavar="NAME", help="class names in the head's order"
-    )
 
 
 def _add_data_arguments(parser: ArgumentParser) -> None:
@@ -182,26 +166,33 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: ArgumentParser) -> None:
-    training = parser.add_argument_group("training")
-    training.add_argument(
-        "--epochs", type=_count, default=3, help="default 3; 0 stores checkpoint-0 alone"
-    )
-    training.add_argument("--max-steps", type=_positive, help="optimizer steps; overrides --epochs")
-    training.add_argument("--batch-size", type=_positive, default=32, help="default 32")
-    training.add_argument("--learning-rate", type=float, default=2e-5, help="peak (default 2e-5)")
-    training.add_argument("--warmup", type=float, default=0.1, help="share of steps (default 0.1)")
-    training.add_argument("--weight-decay", type=float, default=0.01, help="default 0.01")
-    training.add_argument(
-        "--schedule", choices=("linear", "cosine", "constant"), default="linear", help="after it"
-    )
-    training.add_argument("--seed", type=int, default=0, help="default 0")
-    training.add_argument(
-        "--keep", type=_keep, default="epoch", help="a checkpoint each epoch, or each N steps"
-    )
-    training.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU"
-    )
-    training.add_argument("--threads", type=_positive, help="CPU threads")
+    """An option for each key of `training`, and for `precision`."""
+    from bertscape.spec import FinetuneSpec, Training
+
+    group = parser.add_argument_group("training")
+    precision = FinetuneSpec.model_fields["precision"]
+    for name, field in {**Training.model_fields, "precision": precision}.items():
+        shown = "" if field.default is None else f" (default {field.default})"
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            default=field.default,
+            help=f"{field.description}{shown}",
+            **_value_of(field.annotation),
+        )
+    group.add_argument("--threads", type=_positive, help="CPU threads (default: torch's choice)")
+
+
+def _value_of(annotation: Any) -> dict[str, Any]:
+    """How an option takes what a key of that type holds; its bounds are the spec's to check."""
+    if get_origin(annotation) is Literal:
+        return {"choices": get_args(annotation)}
+    match [one for one in get_args(annotation) or (annotation,) if one is not type(None)]:
+        case [kind] if get_origin(kind) is tuple:
+            return {"nargs": "+", "metavar": "NAME"}
+        case [kind]:
+            return {"type": kind}
+        case _:
+            return {"type": _word_or_count}
 
 
 def _finetune(options: Namespace) -> int:
@@ -211,7 +202,7 @@ def _finetune(options: Namespace) -> int:
 
 def _finetune_spec(options: Namespace) -> "FinetuneSpec":
     """The job that the options describe, with a spec's own checks and messages."""
-    from bertscape.spec import FinetuneSpec, Training, parse_spec
+    from bertscape.spec import Training, parse_spec
 
     settings = {name: getattr(options, name) for name in Training.model_fields}
     tokenizer = None if options.tokenizer is None else _path(options.tokenizer)
@@ -223,9 +214,7 @@ def _finetune_spec(options: Namespace) -> "FinetuneSpec":
         "training": {key: one for key, one in settings.items() if one is not None},
         "precision": options.precision,
     }
-    spec = parse_spec(value)
-    assert isinstance(spec, FinetuneSpec)  # noqa: S101  of that kind
-    return spec
+    return cast("FinetuneSpec", parse_spec(value))
 
 
 def _report_training(result: "FineTuned", *, as_json: bool) -> None:

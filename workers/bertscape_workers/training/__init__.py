@@ -5,18 +5,12 @@ Touches checkpoint folders and the device. Knows `evaluation` and the rooms belo
 
 from bertscape_workers.training.fine_tuning import (
     FineTuned,
-    FineTuning,
-    Start,
     TrainingInputs,
     check,
     finetune,
     refuse_existing_trajectory,
     train,
     train_alone,
-)
-from bertscape_workers.training.settings import (
-    Precision,
-    Schedule,
 )
 from bertscape_workers.training.trainer import (
     Kept,
@@ -26,12 +20,8 @@ from bertscape_workers.training.trainer import (
 
 __all__ = [
     "FineTuned",
-    "FineTuning",
     "Kept",
     "Logged",
-    "Precision",
-    "Schedule",
-    "Start",
     "Stop",
     "TrainingInputs",
     "check",

@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.trainer_utils import align_special_tokens
 
-from bertscape.spec import Checkpoint, Hub
+from bertscape.spec import Checkpoint, FinetuneSpec, Hub, Training
 from bertscape.values import (
     CheckpointFound,
     InvalidInput,
@@ -61,7 +61,6 @@ from bertscape_workers.training.kept_checkpoints import (
     trajectory,
     writing,
 )
-from bertscape_workers.training.settings import FineTuning, Precision, Schedule, Start
 from bertscape_workers.training.starting_model import (
     empty_model,
     examples_of,
@@ -82,10 +81,6 @@ from bertscape_workers.training.trainer import (
 
 __all__ = [
     "FineTuned",
-    "FineTuning",
-    "Precision",
-    "Schedule",
-    "Start",
     "TrainingInputs",
     "check",
     "finetune",
@@ -102,9 +97,9 @@ STAGE = "fine-tuning"
 
 
 _TRAINER_SCHEDULE = {
-    Schedule.LINEAR: "linear",
-    Schedule.COSINE: "cosine",
-    Schedule.CONSTANT: "constant_with_warmup",  # the Trainer's "constant" knows no warm-up
+    "linear": "linear",
+    "cosine": "cosine",
+    "constant": "constant_with_warmup",  # the Trainer's "constant" knows no warm-up
 }
 
 
@@ -112,7 +107,8 @@ _TRAINER_SCHEDULE = {
 class TrainingInputs:
     """Everything that a run needs, found and checked."""
 
-    settings: FineTuning
+    spec: FinetuneSpec
+    threads: int | None  # of the CPU; None: as many as torch chooses
     files: CheckpointFiles
     tokenizer: CheckpointFiles
     pin: CheckpointFound  # of what the run starts from
@@ -125,7 +121,7 @@ class TrainingInputs:
     @property
     def steps(self) -> int:
         """The optimizer steps of the run."""
-        return self.settings.steps(len(self.train))
+        return self.spec.training.steps(len(self.train))
 
     @property
     def memory(self) -> MemoryNeed:
@@ -184,13 +180,20 @@ class FineTuned:
         return math.nan if loss is None else loss
 
 
-def finetune(settings: FineTuning, output: Path, progress: Progress | None = None) -> FineTuned:
-    """Fine-tune a classifier; equal settings on an equal machine give equal checkpoints.
+def finetune(
+    spec: FinetuneSpec,
+    output: Path,
+    progress: Progress | None = None,
+    *,
+    threads: int | None = None,
+) -> FineTuned:
+    """Fine-tune a classifier; equal specs on an equal machine give equal checkpoints.
 
     Args:
-        settings: the run.
+        spec: the run.
         output: the folder for the trajectory; it may exist, but hold no checkpoint yet.
         progress: told of each optimizer step.
+        threads: CPU threads; default: torch's own choice.
 
     Raises:
         InvalidInput: a checkpoint, a data file or a label that does not do; or another run has
@@ -198,29 +201,34 @@ def finetune(settings: FineTuning, output: Path, progress: Progress | None = Non
         CheckpointNotWritten: the disk refuses a checkpoint.
     """
     refuse_existing_trajectory(output)
-    return train_alone(check(settings), output, progress)
+    return train_alone(check(spec, threads=threads), output, progress)
 
 
-def check(settings: FineTuning, limits: MemoryLimits | None = None) -> TrainingInputs:
+def check(
+    spec: FinetuneSpec, limits: MemoryLimits | None = None, *, threads: int | None = None
+) -> TrainingInputs:
     """Find everything that a run needs, and look at all of it before the run begins.
 
     Args:
-        settings: the run.
+        spec: the run.
         limits: the memory there is, which is looked at before a model is loaded; without them
             nothing is checked.
+        threads: CPU threads; default: torch's own choice.
 
     Raises:
         InvalidInput: as `finetune`.
     """
-    bf16 = _takes_bf16(settings.precision)
-    with quiet_transformers(), torch_threads(settings.threads):
-        find = locate_tokenizer if settings.start == Start.SCRATCH else locate
-        files = find(settings.pretrained, "model.pretrained")
-        named = settings.tokenizer
+    _refuse_no_threads(threads)
+    bf16 = _takes_bf16(spec.precision)
+    scratch = spec.training.start == "scratch"
+    with quiet_transformers(), torch_threads(threads):
+        find = locate_tokenizer if scratch else locate
+        files = find(spec.model.pretrained, "model.pretrained")
+        named = spec.model.tokenizer
         tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
-        rows = {name: read_rows(settings.data, name) for name in ("train", "eval")}
-        labels = settings.labels or label_names(rows["train"])
-        model = empty_model(files, labels, settings.data.max_length)
+        rows = {name: read_rows(spec.data, name) for name in ("train", "eval")}
+        labels = spec.training.labels or label_names(rows["train"])
+        model = empty_model(files, labels, spec.data.max_length)
         vocabulary = vocabulary_of(model)
         loaded = load_tokenizer([tokenizer])
         splits = {
@@ -228,23 +236,23 @@ def check(settings: FineTuning, limits: MemoryLimits | None = None) -> TrainingI
                 f"data.{name}",
                 rows[name],
                 loaded,
-                settings.data.max_length,
+                spec.data.max_length,
                 vocabulary,
                 {label: index for index, label in enumerate(labels)},
                 len(labels),
             )
             for name in rows
         }
-    _refuse_many_checkpoints(settings, len(splits["train"]))
+    _refuse_many_checkpoints(spec.training, len(splits["train"]))
     size = model.num_parameters()
     if limits is not None:
         limits.check(_memory_for(size, splits.values()))
-    if settings.start == Start.PRETRAINED:
+    if not scratch:
         with quiet_transformers():
-            _model(settings, files, labels)  # a tensor that it lacks is missed here, not later
-    pin = files.found(weights=settings.start == Start.PRETRAINED)
+            _model(spec, files, labels)  # a tensor that it lacks is missed here, not later
+    pin = files.found(weights=not scratch)
     return TrainingInputs(
-        settings, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
+        spec, threads, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
     )
 
 
@@ -295,7 +303,7 @@ def train(
     if earlier is not None and read_state(earlier).global_step >= inputs.steps:
         log: Log = read_state(earlier).log_history
     else:
-        with quiet_transformers(), torch_threads(inputs.settings.threads):
+        with quiet_transformers(), torch_threads(inputs.threads):
             callback = watch(stop, logged, kept)
             trainer = _trainer(inputs, output, callback, begun=earlier is None)
             silence(trainer, STAGE, progress)
@@ -321,25 +329,30 @@ def refuse_existing_trajectory(output: Path) -> None:
         )
 
 
-def _refuse_many_checkpoints(settings: FineTuning, examples: int) -> None:
-    count = settings.checkpoints(examples)
+def _refuse_many_checkpoints(training: Training, examples: int) -> None:
+    count = training.checkpoints(examples)
     if count > MOST_CHECKPOINTS:
         raise InvalidInput.of(
             ProblemType.LIMIT_EXCEEDED,
             "training.keep",
-            settings.keep,
+            training.keep,
             f"at most {MOST_CHECKPOINTS} checkpoints of a run",
-            f"of {settings.steps(examples)} steps keeps {count}",
+            f"of {training.steps(examples)} steps keeps {count}",
         )
 
 
-def _takes_bf16(precision: Precision) -> bool:
+def _refuse_no_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise InvalidInput.of(ProblemType.INVALID_VALUE, "threads", threads, "at least 1")
+
+
+def _takes_bf16(precision: str) -> bool:
     there = _has_bf16()
-    if precision == Precision.BF16 and not there:
+    if precision == "bf16" and not there:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, "precision", "bf16", "a GPU that has bf16, or fp32"
         )
-    return there and precision != Precision.FP32
+    return there and precision != "fp32"
 
 
 def _has_bf16() -> bool:
@@ -347,15 +360,13 @@ def _has_bf16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _model(
-    settings: FineTuning, files: CheckpointFiles, labels: tuple[str, ...]
-) -> PreTrainedModel:
+def _model(spec: FinetuneSpec, files: CheckpointFiles, labels: tuple[str, ...]) -> PreTrainedModel:
     return starting_model(
         files,
         labels,
-        settings.seed,
-        settings.data.max_length,
-        scratch=settings.start == Start.SCRATCH,
+        spec.training.seed,
+        spec.data.max_length,
+        scratch=spec.training.start == "scratch",
     )
 
 
@@ -363,11 +374,11 @@ def _trainer(
     inputs: TrainingInputs, output: Path, callback: TrainerCallback, *, begun: bool
 ) -> FineTuningTrainer:
     """A Trainer at step 0 of the run, which is stored where the run begins."""
-    settings = inputs.settings
-    files = _here(settings.pretrained, inputs.files)
+    start = inputs.spec.model
+    files = _here(start.pretrained, inputs.files)
     _refuse_another(inputs, files)
-    model = _model(settings, files, inputs.labels)
-    tokenizer = load_tokenizer([_here(settings.tokenizer or settings.pretrained, inputs.tokenizer)])
+    model = _model(inputs.spec, files, inputs.labels)
+    tokenizer = load_tokenizer([_here(start.tokenizer or start.pretrained, inputs.tokenizer)])
     # As the Trainer will: the configs of one run are equal.
     align_special_tokens(model, tokenizer)  # type: ignore[no-untyped-call]
     if begun and not trajectory(output):
@@ -391,7 +402,7 @@ def _here(checkpoint: Checkpoint, found: CheckpointFiles) -> CheckpointFiles:
 
 
 def _refuse_another(inputs: TrainingInputs, files: CheckpointFiles) -> None:
-    found = files.found(weights=inputs.settings.start == Start.PRETRAINED)
+    found = files.found(weights=inputs.spec.training.start == "pretrained")
     if found != inputs.pin:
         raise InvalidInput.of(
             ProblemType.INPUT_CHANGED,
@@ -410,20 +421,20 @@ def _store(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: P
 
 def _arguments(inputs: TrainingInputs, *, begun: bool) -> dict[str, object]:
     """The run in the Trainer's own words."""
-    settings = inputs.settings
-    every = {} if settings.keep == "epoch" else {"save_steps": settings.keep}
-    every |= {} if settings.keep == "epoch" else {"eval_steps": settings.keep}
-    strategy = "epoch" if settings.keep == "epoch" else "steps"
+    training = inputs.spec.training
+    every = {} if training.keep == "epoch" else {"save_steps": training.keep}
+    every |= {} if training.keep == "epoch" else {"eval_steps": training.keep}
+    strategy = "epoch" if training.keep == "epoch" else "steps"
     return {
-        "num_train_epochs": settings.epochs,
-        "max_steps": settings.max_steps or -1,
-        "per_device_train_batch_size": settings.batch_size,
+        "num_train_epochs": training.epochs,
+        "max_steps": training.max_steps or -1,
+        "per_device_train_batch_size": training.batch_size,
         "per_device_eval_batch_size": 64,
-        "learning_rate": settings.learning_rate,
-        "warmup_steps": settings.warmup,  # below 1 the Trainer reads a share of all steps
-        "weight_decay": settings.weight_decay,
-        "lr_scheduler_type": _TRAINER_SCHEDULE[Schedule(settings.schedule)],
-        "seed": settings.seed,
+        "learning_rate": training.learning_rate,
+        "warmup_steps": training.warmup,  # below 1 the Trainer reads a share of all steps
+        "weight_decay": training.weight_decay,
+        "lr_scheduler_type": _TRAINER_SCHEDULE[training.schedule],
+        "seed": training.seed,
         "bf16": inputs.bf16 and inputs.steps > 0,
         "save_strategy": strategy,
         "eval_strategy": strategy,  # before each checkpoint, whose state then has the log

@@ -1,5 +1,6 @@
 """Fine-tuning as a job, whose output is a trajectory that other jobs take as input."""
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -34,22 +35,56 @@ def _checked_keep(value: object) -> object:
 
 
 class Training(Values):
-    """How to fine-tune."""
+    """How to fine-tune.
 
-    start: Literal["pretrained", "scratch"] = "pretrained"  # scratch: random weights, by the seed
+    The workers train by it, and `bertscape finetune` has its options from it.
+    """
+
+    start: Literal["pretrained", "scratch"] = Field(
+        default="pretrained", description="scratch: random weights of the architecture, by the seed"
+    )
     labels: Annotated[
         tuple[str, ...] | None,
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-    ] = None  # class names in the head's order; default: the data's
-    epochs: int = Field(default=3, ge=0, le=MAX_EPOCHS)  # 0: store θ0, complete, and train nothing
-    max_steps: int | None = Field(default=None, ge=1)  # optimizer steps; overrides epochs
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=2e-5, gt=0)  # at its peak
-    warmup: float = Field(default=0.1, ge=0, lt=1)  # share of all steps
-    weight_decay: float = Field(default=0.01, ge=0)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    keep: Annotated[str | int, BeforeValidator(_checked_keep)] = "epoch"  # or every so many steps
+    ] = Field(default=None, description="class names in the head's order; default: the data's")
+    epochs: int = Field(
+        default=3,
+        ge=0,
+        le=MAX_EPOCHS,
+        description="0: store the start, complete, and train nothing",
+    )
+    max_steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps; they override the epochs"
+    )
+    batch_size: int = Field(default=32, ge=1, description="examples of an optimizer step")
+    learning_rate: float = Field(default=2e-5, gt=0, description="at its peak")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
+    weight_decay: float = Field(default=0.01, ge=0, description="as AdamW has it")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear", description="of the learning rate, after the warm-up"
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="of the head, a random start, the order of the examples, and dropout",
+    )
+    keep: Annotated[str | int, BeforeValidator(_checked_keep)] = Field(
+        default="epoch", description="a checkpoint each epoch, or each so many steps; the last too"
+    )
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """The optimizer steps of one pass over so many examples."""
+        return math.ceil(examples / self.batch_size)
+
+    def steps(self, examples: int) -> int:
+        """The optimizer steps of a run on so many examples."""
+        return self.max_steps or self.epochs * self.steps_per_epoch(examples)
+
+    def checkpoints(self, examples: int) -> int:
+        """How many checkpoints a run on so many examples keeps, that of step 0 among them."""
+        every = self.steps_per_epoch(examples) if self.keep == "epoch" else int(self.keep)
+        return 1 + math.ceil(self.steps(examples) / every)
 
     @model_validator(mode="after")
     def _different_labels(self) -> Self:
@@ -68,7 +103,9 @@ class FinetuneSpec(JobSpec):
     kind: Literal["finetune"]
     model: FinetuneModel
     training: Training = Training()
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the GPU has it
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="of the matrix products; auto: bf16 where the GPU has it"
+    )
 
     @property
     def point_count(self) -> int:

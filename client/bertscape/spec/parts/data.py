@@ -33,9 +33,9 @@ class Split(Values):
         if (self.path is None) == (self.dataset is None):
             raise wrong("exactly one of {path: …} and {dataset: …, config: …, split: …}")
         if self.path is not None and (self.config or self.split or self.revision):
-            raise wrong("config, split and revision with {dataset: …} only")
+            raise wrong("config, split and revision only with {dataset: …}")
         if self.dataset is not None and self.split is None:
-            raise wrong("a split beside the dataset, as in {dataset: nyu-mll/glue, split: train}")
+            raise wrong("a split of the dataset, as in {dataset: nyu-mll/glue, split: train}")
         return self
 
     @model_serializer(mode="wrap")

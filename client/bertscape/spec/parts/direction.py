@@ -29,7 +29,7 @@ class Direction(Values):
                 "exactly one of {toward: …}, {random: {seed: …}} and {pca: […], component: 1}"
             )
         if self.pca is None and "component" in self.model_fields_set:
-            raise wrong("component with {pca: […]} only", "component", self.component)
+            raise wrong("component only with {pca: […]}", "component", self.component)
         return self
 
     @model_validator(mode="after")

@@ -70,7 +70,7 @@ class Visitor:
     def _one(self, key: str, found: Checkpoint) -> Checkpoint:
         given = self.checkpoint(key, found)
         if isinstance(given, tuple):
-            raise TypeError(f"{key}: {len(given)} checkpoints in the place of one")
+            raise TypeError(f"{key}: {len(given)} checkpoints instead of one")
         return given
 
 
