@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import pytest
 
 from bertscape.values import ProblemType
@@ -88,8 +89,9 @@ async def test_beyond_loopback_the_address_itself_is_a_name(
         async def connected(scope: Any, receive: Any, send: Any) -> None:
             await app({**scope, "server": server}, receive, send)
 
-        service.http._transport.app = connected
-        answer = await service.http.get(f"{url}/healthz")
+        transport = httpx2.ASGITransport(connected)
+        async with httpx2.AsyncClient(transport=transport) as http:
+            answer = await http.get(f"{url}/healthz")
         assert answer.status_code == (200 if allowed else 421)
 
 

@@ -38,7 +38,7 @@ def test_what_is_wrong_with_a_tiles_input_is_told_as_it_was_found() -> None:
     sent: list[object] = []
     worker: Any = SimpleNamespace(worker_id="w-1")
     for failure in (Failure("broke", ""), Failure("InvalidInput: …", "", problem)):
-        dispatcher(sent)._report_tile(failure, worker, "a", 4, 1)
+        dispatcher(sent).report_tile(failure, worker, "a", 4, 1)
     assert sent == [TileFailed("a", 4, "w-1", "broke"), TileRefused("a", 4, "w-1", problem)]
 
 
@@ -56,7 +56,7 @@ async def test_each_look_at_a_training_tells_what_is_new(monkeypatch: pytest.Mon
     actor = SimpleNamespace(progress=SimpleNamespace(remote=look))
     advanced = TileAdvanced("a", 0, "w-1")
     with pytest.raises(asyncio.CancelledError):
-        await dispatcher(sent)._follow(actor, "a", advanced)
+        await dispatcher(sent).follow(actor, "a", advanced)
     assert sent == [
         WorkProgress("a", "fine-tuning", 1, 9),
         advanced,

@@ -209,7 +209,7 @@ class Dispatcher:
 
     async def _prepare(self, actor: Any, worker: WorkerLife, job: Job) -> None:
         findings, inputs = actor.prepare.remote(job.spec, self._limits())
-        progress = asyncio.create_task(self._follow(actor, job.job_id))
+        progress = asyncio.create_task(self.follow(actor, job.job_id))
         try:
             found = await findings
         except DEATHS:
@@ -235,7 +235,7 @@ class Dispatcher:
         final = failure.problem is not None
         self._send(PrepareRefused(job_id, worker_id, problem, final))
 
-    async def _follow(self, actor: Any, job_id: str, kept: TileAdvanced | None = None) -> None:
+    async def follow(self, actor: Any, job_id: str, kept: TileAdvanced | None = None) -> None:
         """Report what is new of a preparing or a fine-tuning, until cancelled.
 
         Args:
@@ -273,7 +273,7 @@ class Dispatcher:
         except Exception as error:
             logger.exception("tile %d of job %s", tile, job.job_id)
             outcome = Failure(last_line(error), "")
-        self._report_tile(outcome, worker, job.job_id, tile, attempt)
+        self.report_tile(outcome, worker, job.job_id, tile, attempt)
 
     async def _ordered(self, actor: Any, job: Job, order: TileOrder) -> TileOutcome:
         if job.spec.trains and self._jobs.get(job.job_id) is not job:
@@ -291,14 +291,14 @@ class Dispatcher:
             return
         job.stop = lambda: actor.stop.remote(run)
         kept = TileAdvanced(job.job_id, tile, worker_id)
-        progress = asyncio.create_task(self._follow(actor, job.job_id, kept))
+        progress = asyncio.create_task(self.follow(actor, job.job_id, kept))
         try:
             yield
         finally:
             job.stop = None
             progress.cancel()
 
-    def _report_tile(
+    def report_tile(
         self,
         outcome: TileOutcome,
         worker: WorkerLife,
@@ -306,6 +306,7 @@ class Dispatcher:
         tile: int,
         attempt: int,
     ) -> None:
+        """Send what came of a tile."""
         worker_id = worker.worker_id
         match outcome:
             case TileNumbers(numbers, started, seconds, output):
