@@ -58,6 +58,7 @@ class IndependentNumbers:
         self.second_length = _norm(away)
         scale = self.length / self.second_length
         self.second = {name: scale * tensor for name, tensor in away.items()}
+        self._changes = _model_type(inputs.checkpoints[1]) in _CHANGED_BY_WORK
         taken = inspect.signature(self.model.forward).parameters
         self.splits = [
             [
@@ -89,8 +90,7 @@ class IndependentNumbers:
     ) -> tuple[list[float], list[bool], list[float]]:
         losses, wrong, gaps = [], [], []
         for tokens, label in examples:
-            changed = self.model.config.model_type in _CHANGED_BY_WORK
-            model = copy.deepcopy(self.model) if changed else self.model
+            model = copy.deepcopy(self.model) if self._changes else self.model
             logits = model(**tokens).logits[0].double()
             losses.append(float(torch.logsumexp(logits, 0) - logits[label]))
             wrong.append(int(logits.argmax()) != label)
@@ -100,10 +100,14 @@ class IndependentNumbers:
 
 
 def _loaded(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
-    if AutoConfig.from_pretrained(folder).model_type in _FLOAT32_ALONE:
+    if _model_type(folder) in _FLOAT32_ALONE:
         dtype = torch.float32
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype)
     return model.eval()
+
+
+def _model_type(folder: Path) -> str:
+    return str(AutoConfig.from_pretrained(folder).model_type)
 
 
 def _backbone(model: torch.nn.Module) -> Tensors:

@@ -15,6 +15,7 @@ from tests.workers.architectures.independent_numbers import IndependentNumbers, 
 from tests.workers.architectures.tiny_models import save_checkpoints, tiny_config
 from tests.workers.architectures.tiny_text import MAX_LENGTH, save_tokenizer, write_split
 
+from bertscape import Surface
 from bertscape.spec import JobSpec, parse_spec
 from bertscape.values import NUMBERS, InvalidInput
 from bertscape_workers.running.local_run import run_job
@@ -118,6 +119,7 @@ def _compared(made: Finding, inputs: Inputs) -> Finding:
     except Exception as error:  # noqa: BLE001  # what must never happen
         return dataclasses.replace(made, outcome="traceback", message=_told(error))
     seconds = time.perf_counter() - began
+    assert isinstance(result, Surface)
     made = dataclasses.replace(made, outcome=str(result.findings.evaluator), seconds=seconds)
     points = [(float(a), float(b)) for b in result.beta for a in result.alpha]
     try:
