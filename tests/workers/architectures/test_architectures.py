@@ -22,6 +22,14 @@ def test_every_number_is_right(model_type: str, tmp_path: Path) -> None:
     assert found.checks == (3, 3)
 
 
+@pytest.mark.parametrize("model_type", ["gpt2", "flaubert"])
+def test_token_types_are_kept_without_a_count_of_them_in_the_config(
+    model_type: str, tmp_path: Path
+) -> None:
+    found = sweep(model_type, tmp_path, like_bert=True)
+    assert found.right, found
+
+
 def test_a_finding_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = Finding("bert", 2, "packed", loss=1e-8, lengths=0.0, checks=(3, 3), rates=16)
     found.save(tmp_path / "bert.json")

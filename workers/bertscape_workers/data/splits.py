@@ -1,14 +1,16 @@
 """Splits: tokenized examples with labels, as a few flat arrays."""
 
 import hashlib
+import inspect
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bertscape.values import (
     InvalidInput,
@@ -70,6 +72,23 @@ class Vocabulary:
 
     tokens: int
     token_types: int  # 0 where the model takes none
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "Vocabulary":
+        """The bounds of a model's ids.
+
+        Whether a model takes token types is said by its `forward`. GPT-2 and others have no count
+        of types in their config: they embed types by the table of words.
+        """
+        config = model.config
+        # A model of text and pictures keeps it in the config of the text. A model of characters
+        # has none, and takes every code point.
+        own: int | None = getattr(config, "vocab_size", None)
+        text: int = getattr(config.get_text_config(), "vocab_size", sys.maxunicode + 1)
+        tokens = own or text
+        takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
+        types = getattr(config, "type_vocab_size", tokens) if takes_types else 0
+        return cls(tokens=tokens, token_types=types)
 
 
 def load_tokenizer(candidates: Sequence[CheckpointFiles]) -> PreTrainedTokenizerBase:

@@ -13,7 +13,6 @@ from bertscape_workers.evaluation.plain import (
     compare,
     expected_numbers,
     plain_model,
-    takes_token_types,
 )
 from bertscape_workers.evaluation.rollback import (
     RollbackEvaluator,
@@ -39,5 +38,4 @@ __all__ = [
     "measure_trajectory",
     "plain_model",
     "sample_points",
-    "takes_token_types",
 ]

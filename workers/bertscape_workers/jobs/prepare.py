@@ -64,7 +64,6 @@ from bertscape_workers.evaluation import (
     measure_trajectory,
     plain_model,
     sample_points,
-    takes_token_types,
 )
 from bertscape_workers.plane import (
     Axis,
@@ -277,8 +276,7 @@ def tokenized_splits(
         InvalidInput: no tokenizer, or rows or labels that do not do.
     """
     tokenizer = load_tokenizer(checkpoints.tokenizer)
-    types = int(config.get("type_vocab_size", 0)) if takes_token_types(skeleton(config)) else 0
-    vocabulary = Vocabulary(tokens=int(config["vocab_size"]), token_types=types)
+    vocabulary = Vocabulary.of(skeleton(config))
     plain = checkpoints.plane.finetuned.config
     splits = {}
     for done, name in enumerate(("train", "eval")):

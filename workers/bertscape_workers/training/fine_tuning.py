@@ -47,6 +47,7 @@ from bertscape_workers.checkpoints import (
 )
 from bertscape_workers.data import (
     TokenizedSplit,
+    Vocabulary,
     build_split,
     load_tokenizer,
     read_rows,
@@ -66,7 +67,6 @@ from bertscape_workers.training.starting_model import (
     examples_of,
     label_names,
     starting_model,
-    vocabulary_of,
 )
 from bertscape_workers.training.trainer import (
     FineTuningTrainer,
@@ -229,7 +229,7 @@ def check(
         rows = {name: read_rows(spec.data, name) for name in ("train", "eval")}
         labels = spec.training.labels or label_names(rows["train"])
         model = empty_model(files, labels, spec.data.max_length)
-        vocabulary = vocabulary_of(model)
+        vocabulary = Vocabulary.of(model)
         loaded = load_tokenizer([tokenizer])
         splits = {
             name: build_split(

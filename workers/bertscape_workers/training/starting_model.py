@@ -32,9 +32,7 @@ from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data import (
     Row,
     TokenizedSplit,
-    Vocabulary,
 )
-from bertscape_workers.evaluation import takes_token_types
 
 MOST_CLASSES = 1000
 """Of the labels in the data; more of them are hardly classes, but a column of another kind."""
@@ -209,12 +207,6 @@ def _is_fraction(label: str) -> bool:
 
 def _wrong_labels(value: object, expected: str, found: str = "") -> InvalidInput:
     return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", value, expected, found)
-
-
-def vocabulary_of(model: PreTrainedModel) -> Vocabulary:
-    """The bounds of the model's ids."""
-    types = getattr(model.config, "type_vocab_size", 0) if takes_token_types(model) else 0
-    return Vocabulary(tokens=model.config.vocab_size, token_types=types)
 
 
 def examples_of(split: TokenizedSplit) -> Dataset[dict[str, Any]]:

@@ -4,7 +4,6 @@ from bertscape_workers.evaluation.plain.evaluator import (
     EvaluatorInputs,
     ReferenceEvaluator,
     as_numbers,
-    takes_token_types,
 )
 from bertscape_workers.evaluation.plain.self_checks import (
     compare,
@@ -19,5 +18,4 @@ __all__ = [
     "compare",
     "expected_numbers",
     "plain_model",
-    "takes_token_types",
 ]

@@ -8,7 +8,6 @@ and the whole of both splits run through it in batches sorted by length. It stay
 that faster evaluators are tested against.
 """
 
-import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -170,11 +169,6 @@ def as_numbers(values: NDArray[np.float64]) -> Numbers:
     """The (8,) numbers of a point as plain floats."""
     a, b, c, d, e, f, g, h = (float(value) for value in values)
     return (a, b, c, d, e, f, g, h)
-
-
-def takes_token_types(model: torch.nn.Module) -> bool:
-    """Whether the model's `forward` has an argument for token types."""
-    return "token_type_ids" in inspect.signature(model.forward).parameters
 
 
 def _padding_id(config: Config) -> int:
