@@ -8,7 +8,7 @@ bit; NaN and infinity travel as the strings "NaN", "Infinity" and "-Infinity".
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_serializer
 
 from bertscape.values.json_values import JsonModel
 
@@ -48,6 +48,16 @@ class SplitFound(_Found):
     sha256: str  # of token ids, token types, lengths and labels, in their fixed order
     examples: int
     tokens: int  # without padding
+    # If the data names its label's numbers: the head's class (None: it has none) by each of these
+    # names, in the order of the numbers.
+    class_by_name: dict[str, int | None] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: Any) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if self.class_by_name is None:
+            del values["class_by_name"]
+        return values
 
 
 class SelfCheck(_Found):

@@ -43,6 +43,7 @@ from bertscape_workers.admission.safetensors_headers import (
 from bertscape_workers.admission.tables import (
     json_lines,
     no_examples,
+    parquet_class_names,
     parquet_columns,
     refuse_local_dataset,
     refuse_missing_columns,
@@ -73,6 +74,7 @@ __all__ = [
     "memory_for_training",
     "memory_need",
     "no_examples",
+    "parquet_class_names",
     "parquet_columns",
     "read_json",
     "refuse_local_dataset",

@@ -6,7 +6,7 @@ What is wrong with a file is said here; `bertscape_workers.data.rows` makes rows
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -169,6 +169,21 @@ def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
         raise InvalidInput.of(
             ProblemType.INVALID_DATA, f"{key}.path", str(path), "a Parquet file", f"({error})"
         ) from error
+
+
+def parquet_class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
+    """What a Parquet file that `datasets` wrote calls the numbers 0, 1, … of a column; or ().
+
+    Args:
+        metadata: of the file's schema.
+        column: that holds the numbers.
+    """
+    try:
+        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]
+        names = feature["names"] if feature["_type"] == "ClassLabel" else ()
+    except (KeyError, TypeError, ValueError):
+        return ()  # of another writer, or a column without names
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def refuse_local_dataset(split: Split, key: str) -> str:

@@ -1,6 +1,6 @@
 """Rows of text and label from TSV, CSV, JSONL and Parquet files, or from a `datasets` id."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import (
     json_lines,
     no_examples,
+    parquet_class_names,
     parquet_columns,
     refuse_local_dataset,
     refuse_missing_columns,
@@ -28,12 +29,22 @@ class Row:
     place: str  # "line 3" of a text file, else "row 3", counted from 1
     texts: tuple[str, ...]  # one, or two
     label: object  # text, a whole number, or whatever else stands there
+    class_names: tuple[str, ...] = ()  # of the numbers 0, 1, … in its column, if the data has them
+
+    @property
+    def class_name(self) -> str | None:
+        """What the data itself calls the label's number."""
+        number = self.label
+        if isinstance(number, bool) or not isinstance(number, int):
+            return None
+        return self.class_names[number] if 0 <= number < len(self.class_names) else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
     place: str
     values: dict[str, Any]
+    class_names: tuple[str, ...] = ()  # as in `Row`
 
 
 def read_rows(data: Data, name: str) -> list[Row]:
@@ -48,8 +59,7 @@ def read_rows(data: Data, name: str) -> list[Row]:
             empty split, or fewer rows than the sample asks for.
     """
     split, key = _split(data, name), f"data.{name}"
-    columns = (*data.text, data.label)
-    records: Iterable[_Record] = _records(split, key, columns)
+    records: Iterable[_Record] = _records(split, key, data)
     if split.examples is not None:
         records = _sample(list(records), split.examples, split, key)
     source = source_name(split)
@@ -91,19 +101,19 @@ def _row(record: _Record, data: Data, key: str, source: str) -> Row:
                 f"stands in column {name} of {source}, {record.place}",
             )
     texts = tuple(record.values[name] for name in data.text)
-    return Row(record.place, texts, record.values[data.label])
+    return Row(record.place, texts, record.values[data.label], record.class_names)
 
 
 # --- files and `datasets` ids --------------------------------------------------------------------
 
 
-def _records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
+def _records(split: Split, key: str, data: Data) -> Iterator[_Record]:
     if split.path is None:
-        return _dataset_records(split, key, columns)
+        return _dataset_records(split, key, data)
     path = Path(split.path)
     match path.suffix.lower():
         case ".parquet":
-            return _parquet_records(path, key, columns)
+            return _parquet_records(path, key, data)
         case ".jsonl":
             return _json_records(path, key)
         case _:
@@ -130,22 +140,24 @@ def _json_records(path: Path, key: str) -> Iterator[_Record]:
         yield _Record(f"line {number}", values)
 
 
-def _parquet_records(path: Path, key: str, columns: Sequence[str]) -> Iterator[_Record]:
+def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
     from pyarrow import parquet
 
+    columns = (*data.text, data.label)
     found = parquet_columns(path, key)
     present = [name for name in dict.fromkeys(columns) if name in found]
     # Where a column is missing, the message gives the names of all that there are.
     others = [] if len(present) == len(set(columns)) else list(found)
     with parquet.ParquetFile(path) as file:
+        names = parquet_class_names(file.schema_arrow.metadata, data.label)
         batches = file.iter_batches(columns=present)
         every_row = (values for batch in batches for values in batch.to_pylist())
         for number, values in enumerate(every_row, 1):
-            yield _Record(f"row {number}", {**dict.fromkeys(others), **values})
+            yield _Record(f"row {number}", {**dict.fromkeys(others), **values}, names)
 
 
-def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator[_Record]:
-    from datasets import load_dataset
+def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:
+    from datasets import ClassLabel, load_dataset
 
     name = refuse_local_dataset(split, key)
     try:
@@ -159,10 +171,13 @@ def _dataset_records(split: Split, key: str, columns: Sequence[str]) -> Iterator
             "a dataset on the hub or in the local cache, with that config, split and revision",
             f"({' '.join(str(error).split())[:200]})",
         ) from error
+    columns = (*data.text, data.label)
     present = [column for column in dict.fromkeys(columns) if column in table.column_names]
     wanted = table.select_columns(present) if len(present) == len(set(columns)) else table
+    feature = table.features.get(data.label)
+    names = tuple(feature.names) if isinstance(feature, ClassLabel) else ()
     for number, values in enumerate(wanted, 1):
-        yield _Record(f"row {number}", values)
+        yield _Record(f"row {number}", values, names)
 
 
 @contextmanager

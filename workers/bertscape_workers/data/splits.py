@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from bertscape.values import (
     ProblemType,
 )
 from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_of
 from bertscape_workers.data.rows import Row
 
 # Rows that are tokenized at a time: what a tokenizer gives takes ten times the arrays' memory.
 _ROWS = 4096
-
-_NUMBER = re.compile(r"-?[0-9]+")
-_NAMES_TOLD = 10  # of a head's label2id, in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,7 @@ class TokenizedSplit:
     token_types: NDArray[np.int32] | None  # (T,); None where the model has none
     lengths: NDArray[np.int32]  # (n,), special tokens included
     labels: NDArray[np.int64]  # (n,), in [0, K)
+    class_by_name: ClassByName | None = None  # as `SplitFound.class_by_name`
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -180,8 +178,7 @@ def build_split(
     Raises:
         InvalidInput: a label that is no class of the head, or a token that the model lacks.
     """
-    names = _ClassNames(labels, classes)
-    numbers = [names.index(row, key) for row in rows]
+    numbers, by_name = classes_of(rows, key, ClassNames(labels, classes))
     with_types = vocabulary.token_types > 0 and "token_type_ids" in tokenizer.model_input_names
     parts = [
         _tokenize(rows[first : first + _ROWS], tokenizer, max_length, with_types)
@@ -195,7 +192,7 @@ def build_split(
     _refuse_above(tokens, vocabulary.tokens, "token ids", key)
     if types is not None:
         _refuse_above(types, vocabulary.token_types, "token types", key)
-    return TokenizedSplit(tokens, types, lengths, np.array(numbers, dtype=np.int64))
+    return TokenizedSplit(tokens, types, lengths, np.array(numbers, dtype=np.int64), by_name)
 
 
 def _refuse_tokenless(rows: Sequence[Row], lengths: NDArray[np.int32], key: str) -> None:
@@ -219,51 +216,3 @@ def _refuse_above(ids: NDArray[np.int32], count: int, what: str, key: str) -> No
             f"{what} up to {int(ids.max())} in {key}",
             f"the tokenizer of the model, which knows {count} {what}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _ClassNames:
-    """What a label may be: a class name of the head, else a class's index.
-
-    A number is looked up among the names before it is taken for an index: where it stands as text
-    and where it stands as a number, it is the same class. Where all names are numbers there are no
-    indices beside them, for they would be taken for one another.
-    """
-
-    names: Mapping[str, int]
-    classes: int  # K
-
-    def index(self, row: Row, key: str) -> int:
-        """The class of a row, in [0, K)."""
-        value = row.label
-        index: int | None = None
-        match value:
-            case bool():
-                pass
-            case str() if value in self.names:
-                index = self.names[value]
-            case str() if value.strip().isascii() and value.strip().isdecimal():
-                index = self._of_number(int(value))
-            case int() | np.integer():
-                index = self._of_number(int(value))
-        if index is None or not 0 <= index < self.classes:
-            raise InvalidInput.of(
-                ProblemType.INVALID_DATA, f"{key}, {row.place}: label", value, self._expected()
-            )
-        return index
-
-    def _of_number(self, number: int) -> int | None:
-        named = self.names.get(str(number))
-        return number if named is None and not self._all_numbers() else named
-
-    def _all_numbers(self) -> bool:
-        return bool(self.names) and all(_NUMBER.fullmatch(name) for name in self.names)
-
-    def _expected(self) -> str:
-        some = list(self.names)[:_NAMES_TOLD]
-        if len(some) < len(self.names):
-            some.append(f"… {len(self.names)} in all")
-        name = f"a name in the head's label2id ({', '.join(some) or 'none'})"
-        if self._all_numbers():
-            return name
-        return f"a whole number from 0 to {self.classes - 1}, or {name}"

@@ -188,6 +188,7 @@ def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
         sha256=split.sha256(),
         examples=len(split),
         tokens=len(split.tokens),
+        class_by_name=split.class_by_name,
     )
 
 
