@@ -48,7 +48,7 @@ def test_another_model_takes_the_reference_path_and_says_so(
         intermediate_size=48,
         max_position_embeddings=40,
     )
-    evaluators._say.cache_clear()
+    evaluators.say_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         prepared = prepare(make_inputs(tmp_path, config).spec(), device="cpu")
         assert isinstance(evaluator_for(prepared.inputs, "cpu"), ReferenceEvaluator)
@@ -61,7 +61,7 @@ def test_another_model_takes_the_reference_path_and_says_so(
 
 
 def test_a_decoder_takes_the_reference_path(bert: Inputs, caplog: pytest.LogCaptureFixture) -> None:
-    evaluators._say.cache_clear()
+    evaluators.say_once.cache_clear()
     inputs = prepare(bert.spec()).inputs
     decoder = replace(inputs, config={**inputs.config, "is_decoder": True})
     assert isinstance(evaluator_for(decoder, "cpu"), ReferenceEvaluator)

@@ -212,7 +212,7 @@ def test_what_stays_is_neither_packed_nor_run_again(
 def test_too_many_states_are_computed_again_and_the_log_says_so_once(
     high: EvaluatorInputs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    packed_evaluator._say.cache_clear()
+    packed_evaluator.say_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         PackedEvaluator(high)
         assert not caplog.records

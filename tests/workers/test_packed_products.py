@@ -65,17 +65,17 @@ def test_the_permission_to_round_ends_with_the_use(products: Products) -> None:
 
 def test_matrix_units_never_get_the_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    packed_products._batches_stay_exact.cache_clear()
+    packed_products.batches_stay_exact.cache_clear()
     try:
         before = MKLDNN.matmul.fp32_precision
         with OneDnnProducts().in_use():
             assert MKLDNN.matmul.fp32_precision == before
     finally:
-        packed_products._batches_stay_exact.cache_clear()
+        packed_products.batches_stay_exact.cache_clear()
 
 
 def test_a_torch_without_the_operators_multiplies_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packed_products, "_has_operators", lambda: False)
+    monkeypatch.setattr(packed_products, "has_operators", lambda: False)
     assert isinstance(products_for(CPU), TorchProducts)

@@ -141,7 +141,7 @@ def test_heads_that_the_kernel_does_not_take_go_through_the_reference(
     bert: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
     inputs = replace(prepare(bert.spec()).inputs, precision="bf16")  # heads of size 9
-    evaluators._say.cache_clear()
+    evaluators.say_once.cache_clear()
     assert isinstance(evaluator_for(inputs, "cpu"), ReferenceEvaluator)
     (record,) = caplog.records
     assert record.getMessage().endswith("no attention kernel takes heads of size 9 in bf16")

@@ -154,7 +154,7 @@ def test_no_more_than_one_backbone_is_read_at_a_time(
     monkeypatch.setattr(StoredBackbone, "rows", counted)
     monkeypatch.setattr(backbone, "read_backbone", None)  # nothing reads a checkpoint whole
     # Blocks that do not divide a part, to be put together again.
-    monkeypatch.setattr(principal_components, "_BLOCK", 1000)
+    monkeypatch.setattr(principal_components, "BLOCK", 1000)
     found, _ = principal_component(located(many), 2, layout, 1.0)
     assert len(vectors) == 1  # the direction itself
     assert sum(reads) == 2 * len(many) * layout.parameters

@@ -336,7 +336,7 @@ def test_a_job_that_cannot_fit_is_refused_before_a_model_is_loaded(
 
 def test_one_model_at_a_time_is_held(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[weakref.ref[object]] = []
-    draw, load = starting_model._from_config, starting_model._load
+    draw, load = starting_model.model_from_config, starting_model.load_start
 
     def watch_draw(*arguments: Any) -> PreTrainedModel:
         model = draw(*arguments)
@@ -347,8 +347,8 @@ def test_one_model_at_a_time_is_held(inputs: Inputs, monkeypatch: pytest.MonkeyP
         assert [reference() for reference in drawn] == [None]
         return load(*arguments)
 
-    monkeypatch.setattr(starting_model, "_from_config", watch_draw)
-    monkeypatch.setattr(starting_model, "_load", watch_load)
+    monkeypatch.setattr(starting_model, "model_from_config", watch_draw)
+    monkeypatch.setattr(starting_model, "load_start", watch_load)
     files = locate(str(inputs.pretrained), "model.pretrained")
     starting_model.starting_model(files, ("0", "1", "2"), 5, 32, scratch=False)
     assert len(drawn) == 1

@@ -126,7 +126,7 @@ def test_the_plain_model_and_its_batches_lie_on_the_device_asked_for(
     plane = find_checkpoints(bert.spec()).plane
     model = plain_model(plane.pretrained, plane.finetuned, "meta")
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
-    monkeypatch.setattr(self_checks, "_BATCH", 4)
+    monkeypatch.setattr(self_checks, "BATCH", 4)
     elsewhere: Any = ElsewhereModel()
     found = expected_numbers(elsewhere, inputs.train, inputs.eval)
     assert len(elsewhere.given) == 10 + 6

@@ -67,7 +67,7 @@ def test_a_few_rows_at_a_time_give_the_bytes_of_all_at_once(
     rows = [row(text.replace("not", " ".join(["very"] * (n % 5 + 1)))) for n in range(11)]
     whole = build(rows, vocabulary)
     for count in (1, 4, 11):
-        monkeypatch.setattr(splits, "_ROWS", count)
+        monkeypatch.setattr(splits, "ROWS_AT_A_TIME", count)
         parts = build(rows, vocabulary)
         assert parts.sha256() == whole.sha256()
         assert [parts.tokens.dtype, parts.lengths.dtype] == [np.dtype(np.int32)] * 2
@@ -75,7 +75,7 @@ def test_a_few_rows_at_a_time_give_the_bytes_of_all_at_once(
 
 
 def test_tokenizing_never_holds_all_of_a_split_as_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "_ROWS", 64)
+    monkeypatch.setattr(splits, "ROWS_AT_A_TIME", 64)
     rows = [row("a " * 60 + "film", n % 3) for n in range(4096)]
     build(rows[:64])  # what is set up once
     tracemalloc.start()

@@ -56,7 +56,7 @@ def test_auto_is_bf16_where_the_gpu_has_it(
     there: bool,
     taken: bool,
 ) -> None:
-    monkeypatch.setattr("bertscape_workers.training.fine_tuning._has_bf16", lambda: there)
+    monkeypatch.setattr("bertscape_workers.training.fine_tuning.has_bf16", lambda: there)
     assert check(changed(settings, precision=asked)).bf16 == taken
 
 

@@ -20,7 +20,7 @@ from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_
 from bertscape_workers.data.rows import Row
 
 # Rows that are tokenized at a time: what a tokenizer gives takes ten times the arrays' memory.
-_ROWS = 4096
+ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ def build_split(
     numbers, by_name = classes_of(rows, key, ClassNames(labels, classes))
     with_types = vocabulary.token_types > 0 and "token_type_ids" in tokenizer.model_input_names
     parts = [
-        _tokenize(rows[first : first + _ROWS], tokenizer, max_length, with_types)
-        for first in range(0, len(rows), _ROWS)
+        _tokenize(rows[first : first + ROWS_AT_A_TIME], tokenizer, max_length, with_types)
+        for first in range(0, len(rows), ROWS_AT_A_TIME)
     ]
     lengths = np.concatenate([part.lengths for part in parts])
     _refuse_tokenless(rows, lengths, key)

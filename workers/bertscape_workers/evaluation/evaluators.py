@@ -52,7 +52,7 @@ def evaluator_for(inputs: EvaluatorInputs, device: str | None = None) -> Evaluat
     reason = _not_packed(inputs)
     if reason is None:
         return PackedEvaluator(inputs, device)
-    _say(str(inputs.config.get("model_type")), device, reason)
+    say_once(str(inputs.config.get("model_type")), device, reason)
     return ReferenceEvaluator(inputs, device)
 
 
@@ -71,7 +71,7 @@ def _not_packed(inputs: EvaluatorInputs) -> str | None:
 
 
 @cache
-def _say(model_type: str, device: str, reason: str) -> None:
+def say_once(model_type: str, device: str, reason: str) -> None:
     """Once in a process, however many evaluators it makes."""
     _log.warning(
         "evaluating a %s model on %s through the plain Hugging Face model, which is slower: %s",

@@ -25,7 +25,7 @@ from bertscape_workers.checkpoints import (
     Vector,
 )
 
-_BLOCK = 1 << 18  # float64 numbers centred at a time
+BLOCK = 1 << 18  # float64 numbers centred at a time
 _HALF_STEP = 2.0**-24  # float32's largest relative rounding
 _TIE = 1e-9  # entries of a unit eigenvector this close to 0 have no sign but rounding's
 
@@ -161,5 +161,5 @@ def _parts(stored: Sequence[StoredBackbone], layout: Layout) -> Iterator[_Part]:
 
 def _column_blocks(part: _Part) -> Iterator[slice]:
     count, width = part.values.shape
-    step = max(1, _BLOCK // count)
+    step = max(1, BLOCK // count)
     return (slice(start, start + step) for start in range(0, width, step))

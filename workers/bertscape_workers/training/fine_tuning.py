@@ -347,7 +347,7 @@ def _refuse_no_threads(threads: int | None) -> None:
 
 
 def _takes_bf16(precision: str) -> bool:
-    there = _has_bf16()
+    there = has_bf16()
     if precision == "bf16" and not there:
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE, "precision", "bf16", "a GPU that has bf16, or fp32"
@@ -355,7 +355,7 @@ def _takes_bf16(precision: str) -> bool:
     return there and precision != "fp32"
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
     # Without emulation, which old GPUs have and which is slower than float32.
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 

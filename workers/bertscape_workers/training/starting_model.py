@@ -55,12 +55,12 @@ def starting_model(
     """
     config = _checked_config(files, labels, max_length)
     set_seed(seed)
-    fresh = _from_config(files, config)
+    fresh = model_from_config(files, config)
     if scratch:
         return fresh
     head = _head(fresh)
     del fresh  # one model at a time
-    model = _load(files, config, seed)
+    model = load_start(files, config, seed)
     model.load_state_dict(head, strict=False)
     return model
 
@@ -72,10 +72,10 @@ def empty_model(files: CheckpointFiles, labels: Sequence[str], max_length: int) 
         InvalidInput: no model that can classify sequences.
     """
     with torch.device("meta"):
-        return _from_config(files, _checked_config(files, labels, max_length))
+        return model_from_config(files, _checked_config(files, labels, max_length))
 
 
-def _from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrainedModel:
+def model_from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrainedModel:
     with _checkpoint_errors(files):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, trust_remote_code=False
@@ -107,7 +107,7 @@ def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
     return config
 
 
-def _load(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
     model: PreTrainedModel
     set_seed(seed)

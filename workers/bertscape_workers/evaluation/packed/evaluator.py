@@ -154,7 +154,7 @@ class PackedEvaluator:
         size = rows * encoder.width * torch.float32.itemsize
         if size <= KEPT_STATES:
             return layers
-        _say(layers, size)
+        say_once(layers, size)
         return None
 
     def _states_above_the_prefix(self) -> Sequence[States] | None:
@@ -196,7 +196,7 @@ class PackedEvaluator:
 
 
 @cache
-def _say(layers: int, size: int) -> None:
+def say_once(layers: int, size: int) -> None:
     """Once in a process, however many evaluators it makes."""
     _log.warning(
         "the states above the %d lowest layers, which stay, take %.3g GiB, more than the %.3g GiB "

@@ -99,7 +99,7 @@ class OneDnnProducts:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """As `Products.in_use`."""
-        if not _batches_stay_exact():
+        if not batches_stay_exact():
             yield
             return
         before = _SETTING.fp32_precision
@@ -121,10 +121,10 @@ class OneDnnProducts:
 def products_for(device: torch.device) -> Products:
     """The rule: oneDNN on an x86 CPU with AVX-512 whose torch can reach it, else torch's own."""
     avx512 = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return OneDnnProducts() if avx512 and _has_operators() else TorchProducts()
+    return OneDnnProducts() if avx512 and has_operators() else TorchProducts()
 
 
-def _has_operators() -> bool:
+def has_operators() -> bool:
     """Whether this torch has the operators; they are not part of its public interface."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ _SETTING: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # se
 
 
 @cache
-def _batches_stay_exact() -> bool:
+def batches_stay_exact() -> bool:
     """Whether that permission changes no factor here: no matrix units, and the proof of it."""
     if torch.cpu._is_amx_tile_supported():
         return False

@@ -27,7 +27,7 @@ from bertscape_workers.data import TokenizedSplit
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-7  # |ΔJ| ≤ 1e-5·|J| + 1e-7
 NEAR_TIE = 1e-4  # two best logits this close may swap by rounding
-_BATCH = 32
+BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,8 @@ def _padded(model: PreTrainedModel, split: TokenizedSplit) -> Iterator[dict[str,
     """Batches in the file's order, each example written by itself."""
     ends = np.cumsum(split.lengths)
     padding = model.config.pad_token_id or 0
-    for first in range(0, len(split), _BATCH):
-        some = range(first, min(first + _BATCH, len(split)))
+    for first in range(0, len(split), BATCH):
+        some = range(first, min(first + BATCH, len(split)))
         shape = (len(some), int(max(split.lengths[example] for example in some)))
         ids = torch.full(shape, padding, dtype=torch.long)
         mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
