@@ -18,6 +18,7 @@ OUTPUT = TrainingOutput(
         LogEntry(5, 0.5, loss=1 / 3, learning_rate=1e-5),
         LogEntry(9, 1.0, eval_loss=0.1, eval_error=0.25, eval_error_stderr=0.01),
     ),
+    eval_examples=4,
 )
 
 
@@ -42,6 +43,14 @@ def test_an_output_survives_json() -> None:
     assert TrainingOutput.from_json(members) == OUTPUT
     assert status("completed", output=members).output == OUTPUT
     assert OUTPUT.accuracy == 0.75
+
+
+def test_an_output_of_an_older_version_does_not_say_how_many_examples_there_were() -> None:
+    members = OUTPUT.to_json()
+    assert members.pop("eval_examples") == 4
+    older = TrainingOutput.from_json(members)
+    assert older.eval_examples is None
+    assert older.log == OUTPUT.log
 
 
 def test_what_is_no_output_is_an_error() -> None:

@@ -59,6 +59,7 @@ class TrainingOutput:
     checkpoints: tuple[KeptCheckpoint, ...]  # in the order of their steps; 0 is θ0
     labels: tuple[str, ...]  # class names in the head's order
     log: tuple[LogEntry, ...]  # in the order of their steps
+    eval_examples: int | None = None  # of the evaluation split; None in what older versions wrote
 
     @property
     def final(self) -> LogEntry | None:
@@ -82,9 +83,11 @@ class TrainingOutput:
         Raises:
             KeyError, TypeError, ValueError: they are not those of a training's output.
         """
+        examples = members.get("eval_examples")
         return cls(
             folder=str(members["folder"]),
             checkpoints=tuple(KeptCheckpoint(**one) for one in members["checkpoints"]),
             labels=tuple(members["labels"]),
             log=tuple(LogEntry.from_json(one) for one in members["log"]),
+            eval_examples=None if examples is None else int(examples),
         )

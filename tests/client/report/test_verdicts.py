@@ -299,6 +299,14 @@ def test_the_interval_of_a_difference_is_newcombes(
     assert (difference.low, difference.high) == pytest.approx((low, high), abs=5e-5)
 
 
+def test_an_output_that_tells_its_examples_gives_a_faultless_model_an_interval() -> None:
+    run = with_error(a_run(error=0.5, stderr=math.nan), 0.0)
+    assert math.isnan(error_rate(run).high)
+    told = dataclasses.replace(run.output, eval_examples=20)
+    found = error_rate(dataclasses.replace(run, output=told))
+    assert (found.low, found.high) == pytest.approx((0.0, 0.1611), abs=5e-5)  # 0 of 20, by Wilson
+
+
 def test_one_length_of_training_decides_nothing() -> None:
     assert "not measured" in robust_to_overfitting({3.0: a_run()}).reason
 

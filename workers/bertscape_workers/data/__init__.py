@@ -14,6 +14,7 @@ from bertscape_workers.data.statistics import (
     Outcomes,
     error_rate,
     mean_loss,
+    outcomes_of,
     point_changes,
     point_numbers,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "error_rate",
     "load_tokenizer",
     "mean_loss",
+    "outcomes_of",
     "point_changes",
     "point_numbers",
     "read_rows",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 
@@ -12,6 +13,19 @@ class Outcomes:
 
     losses: NDArray[np.float64]  # (n,): cross-entropies in nats, NaN and infinity unaltered
     wrong: NDArray[np.bool_]  # (n,): whether the prediction is wrong
+
+
+def outcomes_of(logits: torch.Tensor, labels: NDArray[np.int64]) -> Outcomes:
+    """What a model makes of examples, from its logits.
+
+    Args:
+        logits: (n, K) float64, on the CPU. A prediction from logits with a NaN counts as wrong.
+        labels: (n,) in [0, K).
+    """
+    classes = torch.from_numpy(labels)
+    losses = -torch.log_softmax(logits, dim=-1).gather(1, classes[:, None])[:, 0]  # (n,)
+    right = (logits.argmax(dim=-1) == classes) & ~logits.isnan().any(dim=-1)
+    return Outcomes(losses.numpy(), (~right).numpy())
 
 
 def point_numbers(train: Outcomes, evaluation: Outcomes) -> NDArray[np.float64]:

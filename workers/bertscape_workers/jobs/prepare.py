@@ -5,7 +5,7 @@ evaluator against plainly loaded models, and projects and measures the trajector
 prepared by the same steps; see `bertscape_workers.jobs.prepare_rollback`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertscape.spec import FINETUNED, Direction, JobSpec, LandscapeSpec, Model
+from bertscape.spec import FINETUNED, Data, Direction, JobSpec, LandscapeSpec, Model
 from bertscape.values import (
     CheckpointFound,
     Findings,
@@ -173,7 +173,7 @@ def pins(
     """What pins a job of any kind."""
     return Pins(
         checkpoints=checkpoints,
-        splits={name: _found(spec, name, split) for name, split in splits.items()},
+        splits=splits_found(spec.data, splits),
         classes=architecture.label_count(config),
         precision=precision,
         device=device_model(device),
@@ -182,14 +182,18 @@ def pins(
     )
 
 
-def _found(spec: JobSpec, name: str, split: TokenizedSplit) -> SplitFound:
-    return SplitFound(
-        source=source_name(getattr(spec.data, name)),
-        sha256=split.sha256(),
-        examples=len(split),
-        tokens=len(split.tokens),
-        class_by_name=split.class_by_name,
-    )
+def splits_found(data: Data, splits: Mapping[str, TokenizedSplit]) -> dict[str, SplitFound]:
+    """What pins each split, by its name, train and eval."""
+    return {
+        name: SplitFound(
+            source=source_name(getattr(data, name)),
+            sha256=split.sha256(),
+            examples=len(split),
+            tokens=len(split.tokens),
+            class_by_name=split.class_by_name,
+        )
+        for name, split in splits.items()
+    }
 
 
 def silent(stage: str, done: int, total: int) -> None:

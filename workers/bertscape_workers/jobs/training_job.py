@@ -7,20 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Limits
+from bertscape.spec import FINETUNE_NUMBERS, FinetuneSpec, Limits
 from bertscape.values import (
     Progress,
-    SplitFound,
     TrainingFindings,
     TrainingOutput,
 )
-from bertscape_workers.admission import MemoryLimits, admit, source_name
+from bertscape_workers.admission import MemoryLimits, admit
 from bertscape_workers.checkpoints import (
     device_model,
     set_threads,
 )
-from bertscape_workers.data import TokenizedSplit
-from bertscape_workers.jobs.prepare import Prepared
+from bertscape_workers.jobs.prepare import Prepared, splits_found
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 from bertscape_workers.training import (
     FineTuned,
@@ -61,10 +59,7 @@ def prepare_training(
         progress("reading checkpoint and data", 1, 1)
     findings = TrainingFindings(
         checkpoints={"pretrained": inputs.pin},
-        splits={
-            name: _found(spec.data, name, split)
-            for name, split in (("train", inputs.train), ("eval", inputs.eval))
-        },
+        splits=splits_found(spec.data, {"train": inputs.train, "eval": inputs.eval}),
         classes=len(inputs.labels),
         precision="bf16" if inputs.bf16 else "fp32",
         device=device_model(),
@@ -73,15 +68,6 @@ def prepare_training(
         labels=inputs.labels,
     )
     return Prepared(findings, inputs)
-
-
-def _found(data: Data, name: str, split: TokenizedSplit) -> SplitFound:
-    return SplitFound(
-        source=source_name(getattr(data, name)),
-        sha256=split.sha256(),
-        examples=len(split),
-        tokens=len(split.tokens),
-    )
 
 
 def train_here(

@@ -314,7 +314,10 @@ def train(
             log = trainer.state.log_history
     drop_state(output)
     whole = tuple(KeptCheckpoint(step_of(path), str(path)) for path in trajectory(output))
-    return FineTuned(TrainingOutput(str(output), whole, inputs.labels, log_entries(log)))
+    entries = log_entries(log)
+    return FineTuned(
+        TrainingOutput(str(output), whole, inputs.labels, entries, eval_examples=len(inputs.eval))
+    )
 
 
 def refuse_existing_trajectory(output: Path) -> None:

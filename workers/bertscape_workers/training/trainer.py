@@ -16,6 +16,7 @@ from bertscape.values import LogEntry
 from bertscape_workers.data import (
     error_rate,
     mean_loss,
+    outcomes_of,
 )
 from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
 
@@ -76,10 +77,8 @@ def measure(logits: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, flo
 
     Losses are in nats, from logits as float64. A prediction from logits with a NaN counts as wrong.
     """
-    wide, classes = torch.from_numpy(logits).double(), torch.from_numpy(labels)
-    losses = -torch.log_softmax(wide, dim=-1).gather(1, classes[:, None])[:, 0]
-    right = (wide.argmax(dim=-1) == classes) & ~wide.isnan().any(dim=-1)
-    (loss, loss_error), (rate, rate_error) = mean_loss(losses.numpy()), error_rate(~right.numpy())
+    found = outcomes_of(torch.from_numpy(logits).double(), labels)
+    (loss, loss_error), (rate, rate_error) = mean_loss(found.losses), error_rate(found.wrong)
     return loss, rate, loss_error, rate_error
 
 

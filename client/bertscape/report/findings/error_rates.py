@@ -44,10 +44,13 @@ def rate_difference(upper: Estimate, lower: Estimate) -> Estimate:
 
 
 def _examples(run: TrainingRun) -> float:
-    """How many examples the evaluation split has: of a rate other than 0 and 1, p(1−p)/s².
+    """How many examples the evaluation split has.
 
-    Where the final model's is 0 or 1, another moment of the training tells; NaN where none does.
+    An output of an older version does not say it. There a rate other than 0 and 1 does, by
+    p(1−p)/s²: the final model's, else that of another moment of the training; NaN if there is none.
     """
+    if run.output.eval_examples is not None:
+        return run.output.eval_examples
     moments: tuple[TrainingRun | LogEntry, ...] = (run, *run.output.log)
     for one in moments:
         rate, stderr = one.eval_error, one.eval_error_stderr

@@ -36,6 +36,7 @@ from bertscape_workers.checkpoints import (
 from bertscape_workers.data import (
     Outcomes,
     TokenizedSplit,
+    outcomes_of,
     point_numbers,
 )
 from bertscape_workers.evaluation.packed.architectures import Encoder, find_encoder
@@ -189,10 +190,7 @@ class PackedEvaluator:
         logits = torch.empty((len(split), found[0].shape[1]), dtype=torch.float64)
         # In the file's order; fetched once, for a GPU stands still until its answer is fetched.
         logits[places] = torch.cat(found).to("cpu", torch.float64)
-        labels = torch.from_numpy(split.labels)
-        losses = -torch.log_softmax(logits, dim=-1).gather(1, labels[:, None])[:, 0]  # (n,)
-        right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
-        return Outcomes(losses.numpy(), (~right).numpy())
+        return outcomes_of(logits, split.labels)
 
 
 @cache

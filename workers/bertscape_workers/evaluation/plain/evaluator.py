@@ -36,6 +36,7 @@ from bertscape_workers.checkpoints import (
 from bertscape_workers.data import (
     Outcomes,
     TokenizedSplit,
+    outcomes_of,
     point_numbers,
 )
 
@@ -126,12 +127,8 @@ class ReferenceEvaluator:
         losses = np.empty(len(split), dtype=np.float64)
         wrong = np.empty(len(split), dtype=np.bool_)
         for examples, batch in self._batches(split):
-            logits = self._logits(batch)
-            labels = torch.from_numpy(split.labels[examples])
-            log_probabilities = torch.log_softmax(logits, dim=-1)  # (batch, K) float64
-            losses[examples] = -log_probabilities.gather(1, labels[:, None])[:, 0].numpy()
-            right = (logits.argmax(dim=-1) == labels) & ~logits.isnan().any(dim=-1)
-            wrong[examples] = ~right.numpy()
+            found = outcomes_of(self._logits(batch), split.labels[examples])
+            losses[examples], wrong[examples] = found.losses, found.wrong
         return Outcomes(losses, wrong)
 
     def _logits(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
