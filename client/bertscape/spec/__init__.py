@@ -36,6 +36,7 @@ from bertscape.spec.parts import (
     Visitor,
     plain,
 )
+from bertscape.spec.plain_text import refuse_repeated_keys
 from bertscape.spec.reading import (
     absolute,
     load_spec,
@@ -88,6 +89,7 @@ __all__ = [
     "parse_spec",
     "parse_study",
     "plain",
+    "refuse_repeated_keys",
     "sources",
     "with_paths",
     "with_sources",

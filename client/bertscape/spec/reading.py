@@ -1,18 +1,16 @@
 """From a file or plain values to a job spec, with a problem for each wrong key."""
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bertscape.spec.kinds import KINDS, JobSpec
 from bertscape.spec.parts import TAGS, Checkpoint, Visitor
 from bertscape.spec.parts.sources import CheckpointAt, PathAt
+from bertscape.spec.plain_text import plain_json, plain_yaml
 from bertscape.spec.study import STUDY
 from bertscape.values import (
     InvalidInput,
@@ -65,22 +63,11 @@ def load_spec(path: str | Path) -> JobSpec:
     return absolute(parse_spec(plain_values(file)), file.resolve().parent)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, for which 1e-5 is a number, as in YAML 1.2, in JSON and in Python."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
-    list("-+.0123456789"),
-)
-
-
 def plain_values(path: Path) -> object:
     """What a YAML or JSON file holds.
 
     Raises:
-        InvalidInput: the file is not there, or is neither YAML nor JSON.
+        InvalidInput: the file is not there, is neither YAML nor JSON, or gives a key twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -88,13 +75,8 @@ def plain_values(path: Path) -> object:
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, None, str(path), "a readable spec file", f"({error})"
         ) from error
-    try:
-        value: object = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a safe one)
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, None, str(path), "YAML or JSON", " ".join(str(error).split())
-        ) from error
-    return value
+    read = plain_json if path.suffix == ".json" else plain_yaml
+    return read(text, str(path))
 
 
 def absolute(spec: AnyJob, base: Path) -> AnyJob:

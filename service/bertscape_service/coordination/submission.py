@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bertscape.spec import JobSpec, parse_spec, sources
+from bertscape.spec import JobSpec, parse_spec, refuse_repeated_keys, sources
 from bertscape.values import (
     InvalidInput,
     ProblemType,
@@ -23,16 +23,19 @@ def read_body(body: bytes) -> Any:
     """The JSON value of a request's body.
 
     Raises:
-        InvalidInput: malformed-request.
+        InvalidInput: malformed-request; or a key stands there twice.
     """
     try:
-        return json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
         text = body[:100].decode("utf-8", "replace")
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput.of(
             ProblemType.MALFORMED_REQUEST, "body", text, "a job spec as JSON", f"({reason})"
         ) from error
+    text = body.decode(json.detect_encoding(body), "surrogatepass")  # as json.loads does
+    refuse_repeated_keys(text, "the request's body")
+    return value
 
 
 def digest(value: Any) -> str:
