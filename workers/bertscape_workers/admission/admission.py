@@ -16,7 +16,7 @@ from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
-from bertscape_workers.admission import architecture, layer_groups
+from bertscape_workers.admission import architecture, layer_groups, unused_tensors
 from bertscape_workers.admission.memory import MemoryNeed, memory_for, memory_for_training
 from bertscape_workers.admission.safetensors_headers import (
     COMPLETE_CHECKPOINT_HINT,
@@ -90,6 +90,7 @@ def admitted(
     _check_tokenizer(spec)
     architectures = list(_architectures(spec))
     for config in architectures:
+        architecture.refuse_unreadable(config, _PRETRAINED)
         architecture.refuse_long_inputs(config, spec.data.max_length)
         architecture.refuse_other_positions(config, _PRETRAINED)
     _check_checkpoints(folders, spec)
@@ -264,13 +265,19 @@ def _drawn_parameters(config: architecture.Config) -> int:
 
 def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
     for folder in folders:
+        architecture.refuse_unreadable(folder.config, folder.key)
         architecture.refuse_other_positions(folder.config, folder.key)
+        unused_tensors.refuse_adapters(folder.tensors, folder.key, str(folder.path))
+        unused_tensors.refuse_more_layers(
+            folder.tensors, folder.config, folder.key, str(folder.path)
+        )
     finetuned = next((folder for folder in folders if folder.key == _FINETUNED), None)
     for folder in folders[:1] if finetuned is None else [finetuned]:
         architecture.refuse_long_inputs(folder.config, spec.data.max_length)
     if finetuned is None:
         return
     architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
+    architecture.refuse_other_labels(finetuned.config, finetuned.key, str(finetuned.path))
     _check_groups(finetuned, spec)
     for folder in folders:
         if folder is not finetuned:

@@ -11,17 +11,20 @@ from bertscape_workers.checkpoints.backbone import (
     Vector,
     attach,
     build_model,
+    known_tensors,
     layout_of,
     load_config,
     read_backbone,
     read_head,
     skeleton,
+    whole_config,
 )
 from bertscape_workers.checkpoints.checkpoints import (
     CheckpointFiles,
     locate,
     locate_tokenizer,
     steps,
+    tensor_names,
 )
 from bertscape_workers.checkpoints.devices import (
     device_model,
@@ -62,6 +65,7 @@ __all__ = [
     "device_model",
     "distance",
     "dot",
+    "known_tensors",
     "layout_of",
     "load_config",
     "locate",
@@ -78,5 +82,7 @@ __all__ = [
     "silence",
     "skeleton",
     "steps",
+    "tensor_names",
     "torch_threads",
+    "whole_config",
 ]

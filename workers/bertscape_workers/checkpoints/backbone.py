@@ -13,7 +13,7 @@ from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
-from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT
+from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT, unused_tensors
 from bertscape_workers.checkpoints.checkpoints import (
     CheckpointFiles,
     Stored,
@@ -29,6 +29,9 @@ ALIGNMENT = 16
 
 Config = dict[str, Any]  # of a model, as plain values
 Vector = NDArray[np.float32]  # (layout.size,): a backbone, or a direction
+
+# What transformers raises for a config.json that it cannot read, or build a model of.
+_CONFIG_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,33 @@ def load_config(files: CheckpointFiles) -> Config:
         )
         with torch.device("meta"):
             _from_config(config)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput.of(
-            ProblemType.INVALID_CHECKPOINT,
-            files.key,
-            files.source,
-            "a config.json of an architecture that transformers can classify sequences with",
-            f"({' '.join(str(error).split())[:200]})",
-        ) from error
+    except _CONFIG_ERRORS as error:
+        expected = "a config.json of an architecture that transformers can classify sequences with"
+        raise _unreadable(files, expected, error) from error
     return dict(config.to_dict())
+
+
+def whole_config(files: CheckpointFiles, family: str) -> Config:
+    """A checkpoint's config with the defaults of what it leaves out.
+
+    Args:
+        files: the checkpoint.
+        family: the `model_type` where it names none.
+
+    Raises:
+        InvalidInput: transformers cannot read it.
+    """
+    stated = {"model_type": family, **files.config}
+    try:
+        return dict(AutoConfig.for_model(**stated).to_dict())
+    except _CONFIG_ERRORS as error:
+        expected = "a config.json that transformers can read"
+        raise _unreadable(files, expected, error) from error
+
+
+def _unreadable(files: CheckpointFiles, expected: str, error: Exception) -> InvalidInput:
+    found = f"({' '.join(str(error).split())[:200]})"
+    return InvalidInput.of(ProblemType.INVALID_CHECKPOINT, files.key, files.source, expected, found)
 
 
 def skeleton(config: Config) -> PreTrainedModel:
@@ -127,6 +148,17 @@ def layout_of(model: PreTrainedModel) -> Layout:
         tensors.append(BackboneTensor(tuple(aliases), tuple(parameter.shape), offset))
         offset += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
     return Layout(tuple(tensors), offset, prefix)
+
+
+def known_tensors(model: PreTrainedModel) -> unused_tensors.Known:
+    """What a classification model reads of a checkpoint."""
+    names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    names |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
+    # The only place where transformers says what it ignores.
+    ignored = model._keys_to_ignore_on_load_unexpected or ()
+    return unused_tensors.Known(
+        model.base_model_prefix, frozenset({*names, *model.state_dict()}), tuple(ignored)
+    )
 
 
 def read_backbone(files: CheckpointFiles, layout: Layout, out: Vector) -> None:

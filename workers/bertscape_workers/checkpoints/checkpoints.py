@@ -180,6 +180,11 @@ class Wanted:
 Stored = tuple[str, TensorHeader]  # a tensor by its name in the file, and where it lies
 
 
+def tensor_names(files: CheckpointFiles) -> Iterator[str]:
+    """The names of a checkpoint's tensors, as they are called today."""
+    return map(current_name, _headers(files))
+
+
 def find_tensors(files: CheckpointFiles, wanted: Sequence[Wanted], expected: str) -> list[Stored]:
     """Find tensors in a checkpoint's files; arguments and errors are those of `read_tensors`."""
     headers = {current_name(name): (name, header) for name, header in _headers(files).items()}

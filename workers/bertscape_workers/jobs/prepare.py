@@ -30,6 +30,7 @@ from bertscape_workers.admission import (
     architecture,
     memory_for,
     source_name,
+    unused_tensors,
 )
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
@@ -37,6 +38,7 @@ from bertscape_workers.checkpoints import (
     Format,
     Layout,
     device_model,
+    known_tensors,
     layout_of,
     load_config,
     locate,
@@ -47,6 +49,8 @@ from bertscape_workers.checkpoints import (
     resolve,
     set_threads,
     skeleton,
+    tensor_names,
+    whole_config,
 )
 from bertscape_workers.data import (
     TokenizedSplit,
@@ -245,14 +249,36 @@ def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
     """The config of θ1, after all others were found to fit it."""
     finetuned = checkpoints.plane.finetuned
     plain = finetuned.config
+    for files in checkpoints.named().values():
+        architecture.refuse_unreadable(files.config, files.key)
     architecture.refuse_other_heads(plain, finetuned.key, finetuned.source)
+    architecture.refuse_other_labels(plain, finetuned.key, finetuned.source)
     for files in checkpoints.named().values():
         architecture.refuse_other_positions(files.config, files.key)
         architecture.refuse_other_architecture(
             (plain, finetuned.source), (files.config, files.source), files.key
         )
     architecture.refuse_long_inputs(plain, spec.data.max_length)
-    return load_config(finetuned)
+    config = load_config(finetuned)
+    _refuse_contradictions(checkpoints, config)
+    return config
+
+
+def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
+    """Raise `InvalidInput` where a checkpoint is not wholly what θ1's architecture computes."""
+    finetuned = checkpoints.plane.finetuned
+    known = known_tensors(skeleton(config))
+    for files in checkpoints.named().values():
+        names = list(tensor_names(files))
+        unused_tensors.refuse_adapters(names, files.key, files.source)
+        unused_tensors.refuse_more_layers(names, files.config, files.key, files.source)
+        head = files.folder == finetuned.folder
+        unused_tensors.refuse_unused(names, known, files.key, files.source, head=head)
+        architecture.refuse_other_architecture(
+            (config, finetuned.source),
+            (whole_config(files, config["model_type"]), files.source),
+            files.key,
+        )
 
 
 def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, CheckpointFound]:
