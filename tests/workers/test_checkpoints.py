@@ -155,6 +155,23 @@ def test_weights_that_are_not_finite_are_refused(bert: Inputs, tmp_path: Path) -
         backbone(folder, bert.finetuned)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", ["classifier.weight", "classifier.bias"])
+def test_a_head_that_is_not_finite_is_refused(
+    bert: Inputs, tmp_path: Path, name: str, value: float
+) -> None:
+    def spoilt(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        tensors[name][1] = value
+        return tensors
+
+    folder = rewritten(bert.finetuned, tmp_path / "spoilt", spoilt)
+    spec = bert.spec(model={"pretrained": str(bert.pretrained), "finetuned": str(folder)})
+    with pytest.raises(InvalidInput, match=rf"model\.finetuned: .*NaN or infinity in {name}"):
+        prepare(spec)
+    # The heads of others are never used, whatever is in them.
+    prepare(bert.spec(y={"toward": str(rewritten(bert.toward, tmp_path / "other", spoilt))}))
+
+
 def test_whole_numbers_are_no_weights(bert: Inputs, tmp_path: Path) -> None:
     def quantized(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         name = "bert.pooler.dense.weight"

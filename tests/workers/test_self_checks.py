@@ -157,9 +157,10 @@ def test_each_model_is_on_the_jobs_device_and_gone_before_the_next_work_there(
 
 def verdict(changes: dict[int, float], ties: int = 0, **options: Any) -> bool | None:
     numbers = [1.0, 0.25, 2.0, 0.5, 0.1, 0.1, 0.1, 0.1]
-    expected = Expected(tuple(numbers), (ties, 0), (8, 8))
+    before = tuple(numbers)
     for index, value in changes.items():
         numbers[index] = value
+    expected = Expected(tuple(numbers) if options.get("both") else before, (ties, 0), (8, 8))
     precision = options.get("precision", "fp32")
     return compare("finetuned", (1.0, 0.0), expected, np.array(numbers), precision).passed
 
@@ -170,6 +171,8 @@ def test_the_tolerance() -> None:
     assert verdict({0: 1.0 + 1.02e-5}) is False
     assert verdict({2: 2.0 - 2.02e-5}) is False
     assert verdict({0: math.nan}) is False
+    assert verdict({0: math.nan}, both=True) is False  # equal, and no measure of anything
+    assert verdict({2: math.inf}, both=True) is False
     assert verdict({1: 0.375}) is False  # one prediction of 8
     assert verdict({1: 0.375}, ties=1)  # which nearly tied
     assert verdict({0: 5.0}, precision="bf16") is None  # the difference alone is reported

@@ -170,7 +170,7 @@ def read_backbone(files: CheckpointFiles, layout: Layout, out: Vector) -> None:
         InvalidInput: a tensor is missing, of another shape, or not finite.
     """
     for index, values in read_tensors(files, _wanted(layout), _EVERY_TENSOR):
-        _refuse_not_finite(values, files, layout.tensors[index])
+        _refuse_not_finite(values, files, layout.tensors[index].names[0])
         layout.tensors[index].view(out)[...] = values
 
 
@@ -194,7 +194,7 @@ class StoredBackbone:
             InvalidInput: they are not finite.
         """
         values = read_rows(self.stored[index], rows)
-        _refuse_not_finite(values, self.files, self.layout.tensors[index])
+        _refuse_not_finite(values, self.files, self.layout.tensors[index].names[0])
         return values
 
 
@@ -208,16 +208,14 @@ def _wanted(layout: Layout) -> list[Wanted]:
     ]
 
 
-def _refuse_not_finite(
-    values: NDArray[Any], files: CheckpointFiles, tensor: BackboneTensor
-) -> None:
+def _refuse_not_finite(values: NDArray[Any], files: CheckpointFiles, name: str) -> None:
     if not np.isfinite(values).all():
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
             files.key,
             files.source,
             "finite weights",
-            f"has NaN or infinity in {tensor.names[0]}",
+            f"has NaN or infinity in {name}",
         )
 
 
@@ -229,14 +227,18 @@ def read_head(files: CheckpointFiles, model: PreTrainedModel) -> dict[str, NDArr
     """Everything in θ1's state dict that is no backbone parameter, by its name there.
 
     Raises:
-        InvalidInput: θ1 has no head, or a head of another shape than its config says.
+        InvalidInput: θ1 has no head, a head of another shape than its config says, or a head
+            that is not finite.
     """
     state = dict(_head_state(model))
     wanted = [Wanted((n,), tuple(t.shape), t.is_floating_point()) for n, t in state.items()]
     expected = "a fine-tuned sequence classifier, with its head"
-    return {
+    head = {
         wanted[index].names[0]: values for index, values in read_tensors(files, wanted, expected)
     }
+    for name, values in head.items():
+        _refuse_not_finite(values, files, name)
+    return head
 
 
 def _head_state(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
