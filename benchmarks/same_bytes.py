@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 
 FOLDERS = ("demo", "demo-paper")  # what `make demo` and `make paper` leave
+OWN_COPIES = {"service", "state"}  # folders of the service itself
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
 def results(root: Path) -> set[Path]:
     """The result files of a checkout, relative to it; not the service's own copies."""
     found = (file for name in FOLDERS for file in (root / name).rglob("*.h5"))
-    return {file.relative_to(root) for file in found if "service" not in file.parts}
+    return {file.relative_to(root) for file in found if not OWN_COPIES & set(file.parts)}
 
 
 def compared(before: Path, after: Path, file: Path) -> Iterator[str]:
