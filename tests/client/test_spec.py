@@ -232,7 +232,7 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"trajectory": "a"}, "trajectory: 'a'; expected a list"),
         ({"trajectory": [3]}, "trajectory.0: 3; expected a folder"),
         # data
-        ({"data__train__path": "t.txt"}, "data.train.path: 't.txt'; expected a file that ends in"),
+        ({"data__train__path": "t.xls"}, "data.train.path: 't.xls'; expected a file that ends in"),
         ({"data__train": {}}, "data.train: {}; expected exactly one of {path: …} and {dataset"),
         ({"data__eval__path": "d.tsv"}, "data.eval: .*; expected exactly one of"),
         ({"data__train__split": "train"}, "expected config, split and revision with {dataset"),

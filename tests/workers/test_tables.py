@@ -100,14 +100,22 @@ def test_a_sample_is_seeded_and_keeps_the_files_order(tmp_path: Path) -> None:
         ("a.tsv", "text\tlabel\na\t0\nb\n", r"a\.tsv, line 3' has 1; expected 2 columns"),
         ("a.tsv", "text\tlabel\na\tb\t0\n", r"a\.tsv, line 2' has 3; expected 2 columns"),
         ("a.csv", 'text,label\n"a\n"\n', r"a\.csv, line 3' has 1; expected 2 columns"),
-        ("a.csv", 'text,label\n"a,0\n', r"a\.csv' \(unexpected end of data\); expected UTF-8"),
+        ("a.csv", 'text,label\n"a,0\n', r"a\.csv, line 2' opens a quote that is not closed"),
         ("a.tsv", "text\tlabel\n", r"data\.train: .*a\.tsv' is empty; expected at least one"),
         ("a.tsv", "", r"data\.train: .*a\.tsv' is empty; expected at least one"),
         ("a.jsonl", "", r"data\.train: .*a\.jsonl' is empty; expected at least one"),
-        ("a.jsonl", '{"text": "a"}\n', r"data\.label: 'label' is no column of data\.train.*: text"),
-        ("a.jsonl", "{\n", r"a\.jsonl, line 1'; expected one JSON object a line"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n',
+            r"data\.label: 'label' is not a column of data\.train.*: text",
+        ),
+        ("a.jsonl", "{\n", r"a\.jsonl, line 1'; expected one JSON object per line"),
         ("a.jsonl", '{"text": 3, "label": 0}', r"data\.train: 3 stands in column text.*line 1"),
-        ("a.tsv", "sentence\tlabel\na\t0\n", r"data\.text: 'text' is no column.*: sentence, label"),
+        (
+            "a.tsv",
+            "sentence\tlabel\na\t0\n",
+            r"data\.text: 'text' is not a column.*: sentence, label",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -34,6 +34,7 @@ from bertscape.spec.parts import (
     Random,
     Split,
     Visitor,
+    data_format,
     plain,
 )
 from bertscape.spec.plain_text import refuse_repeated_keys
@@ -84,6 +85,7 @@ __all__ = [
     "UnreadSpec",
     "Visitor",
     "absolute",
+    "data_format",
     "load_spec",
     "load_study",
     "parse_spec",

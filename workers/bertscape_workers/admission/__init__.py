@@ -41,15 +41,15 @@ from bertscape_workers.admission.safetensors_headers import (
     weight_files,
 )
 from bertscape_workers.admission.tables import (
-    json_lines,
     no_examples,
     parquet_class_names,
     parquet_columns,
     refuse_local_dataset,
     refuse_missing_columns,
+    refuse_repeated_columns,
     source_name,
-    text_lines,
 )
+from bertscape_workers.admission.text_files import json_objects, text_lines
 
 __all__ = [
     "COMPLETE_CHECKPOINT_HINT",
@@ -66,7 +66,7 @@ __all__ = [
     "admit",
     "admitted",
     "current_name",
-    "json_lines",
+    "json_objects",
     "keep_freed_memory",
     "lacking",
     "members",
@@ -81,6 +81,7 @@ __all__ = [
     "refuse_long_inputs",
     "refuse_missing_columns",
     "refuse_other_positions",
+    "refuse_repeated_columns",
     "sign",
     "source_name",
     "take",

@@ -32,6 +32,7 @@ from bertscape_workers.admission.tables import (
     column_names,
     refuse_local_dataset,
     refuse_missing_columns,
+    refuse_repeated_columns,
 )
 
 __all__ = ["Admitted", "MemoryNeed", "admit", "admitted", "memory_need"]
@@ -332,3 +333,4 @@ def _check_data(spec: JobSpec, name: str) -> None:
         return
     found = column_names(Path(split.path), key)
     refuse_missing_columns(found, spec.data, key, split.path)
+    refuse_repeated_columns(found, spec.data, key, split.path)

@@ -1,25 +1,22 @@
-"""The columns of TSV, CSV, JSONL and Parquet files, and the lines of those that are text.
+"""The columns of data files and `datasets` ids, and what is wrong with them.
 
-What is wrong with a file is said here; `bertscape_workers.data.rows` makes rows of its lines.
+`bertscape_workers.data.rows` makes rows of what stands under them.
 """
 
-import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
-from bertscape.spec import Data, Split
+from bertscape.spec import Data, Split, data_format
 from bertscape.values import (
     InvalidInput,
     ProblemType,
 )
+from bertscape_workers.admission.text_files import json_objects, not_there, text_lines
 
 _DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-
-Line = tuple[int, list[str]]  # its number in the file, from 1, and its cells
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
 
 
 def source_name(split: Split) -> str:
@@ -31,20 +28,20 @@ def source_name(split: Split) -> str:
 
 
 def column_names(path: Path, key: str) -> tuple[str, ...]:
-    """The columns that a data file's header names; of JSONL, the keys of its first line.
+    """The columns that a data file's header names; of JSON, the keys of its first object.
 
     Raises:
         InvalidInput: the file is not there, is empty, is not text, or is no Parquet file.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return parquet_columns(path, key)
-    if suffix == ".jsonl":
-        _, first = next(json_lines(path, key), (0, {}))
-        names = tuple(first)
-    else:
-        _, cells = next(text_lines(path, key), (0, []))
-        names = tuple(cells)
+    match data_format(path):
+        case ".parquet":
+            return parquet_columns(path, key)
+        case ".jsonl" | ".json":
+            _, first = next(json_objects(path, key), ("", {}))
+            names = tuple(first)
+        case _:
+            _, cells = next(text_lines(path, key), (0, []))
+            names = tuple(cells)
     if not names:
         raise no_examples(key, str(path))
     return names
@@ -69,85 +66,43 @@ def refuse_missing_columns(
                 ProblemType.INVALID_DATA,
                 column_key,
                 name,
-                f"one of its columns: {', '.join(map(str, found)) or 'none'}",
-                f"is not a column of {key}, {source}{where}",
+                f"one of its columns: {', '.join(map(_shown, found)) or 'none'}",
+                f"is not a column of {key}, {source}{where}{_seemingly(found, name)}",
             )
 
 
-# --- files --------------------------------------------------------------------------------------
+def _shown(name: object) -> str:
+    """Half of a surrogate pair, which JSON can spell, has no place in a message."""
+    return str(name).encode(errors="backslashreplace").decode()
 
 
-@contextmanager
-def _text(path: Path, key: str, newline: str = "") -> Iterator[TextIO]:
-    """The open file; what is wrong with it, or found wrong while it is read, is named."""
-    try:
-        # utf-8-sig takes away the byte-order mark that spreadsheets put first.
-        with path.open(encoding="utf-8-sig", newline=newline) as stream:
-            yield stream
-    except OSError as error:
-        raise _not_there(path, key, error) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA, f"{key}.path", str(path), "UTF-8 text", f"({error})"
-        ) from error
+def _seemingly(found: Sequence[str], name: str) -> str:
+    """Why it is missing, as far as the header tells."""
+    if any("\0" in other for other in found):
+        return ", which seems to be UTF-16 (iconv -f UTF-16 -t UTF-8 converts it)"
+    if any(other.strip() == name for other in found):
+        return ", which has it with a blank beside it"
+    if len(found) == 1:
+        for separator, these in _SEPARATORS.items():
+            if separator in found[0]:
+                between = f"separated by {these} (a TSV has tabs, a CSV has commas)"
+                return f", whose columns seem to be {between}"
+    return ""
 
 
-def _not_there(path: Path, key: str, error: OSError) -> InvalidInput:
-    return InvalidInput.of(
-        ProblemType.PATH_NOT_FOUND, f"{key}.path", str(path), "a readable file", f"({error})"
-    )
-
-
-def _tsv_lines(path: Path, key: str) -> Iterator[Line]:
-    """A TSV has no quoting: a quote is a character like any other, and a line ends at its end."""
-    with _text(path, key, newline="\n") as stream:
-        for number, line in enumerate(stream, 1):
-            yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
-
-
-def _csv_lines(path: Path, key: str) -> Iterator[Line]:
-    with _text(path, key) as stream:
-        reader = csv.reader(stream, strict=True)
-        yield from ((reader.line_num, cells) for cells in reader if cells)
-
-
-_TEXT_LINES = {".tsv": _tsv_lines, ".csv": _csv_lines}
-
-
-def text_lines(path: Path, key: str) -> Iterator[Line]:
-    """The lines of a TSV or a CSV, its header first.
-
-    Raises:
-        InvalidInput: the file is not there, or is not text.
-    """
-    return _TEXT_LINES[path.suffix.lower()](path, key)
-
-
-def json_lines(path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file, each with the number of its line; blank lines are left out.
-
-    Raises:
-        InvalidInput: the file is not there, is not text, or has a line that is no JSON object.
-    """
-    with _text(path, key) as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                yield number, _json_object(line, path, key, number)
-
-
-def _json_object(line: str, path: Path, key: str, number: int) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidInput.of(
-            ProblemType.INVALID_DATA,
-            f"{key}.path",
-            f"{path}, line {number}",
-            "one JSON object per line",
-        )
-    return value
+def refuse_repeated_columns(found: Sequence[str], data: Data, key: str, source: str) -> None:
+    """Raise `InvalidInput` if the header has two columns of a name that the job reads."""
+    wanted = [("data.text", name) for name in data.text] + [("data.label", data.label)]
+    for column_key, name in wanted:
+        places = [str(at) for at, other in enumerate(found, 1) if other == name]
+        if len(places) > 1:
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA,
+                column_key,
+                name,
+                "one column of this name",
+                f"is the name of columns {' and '.join(places)} of {key}, {source}",
+            )
 
 
 # --- Parquet and `datasets` ---------------------------------------------------------------------
@@ -164,7 +119,7 @@ def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
     try:
         return tuple(parquet.read_schema(path).names)
     except OSError as error:
-        raise _not_there(path, key, error) from error
+        raise not_there(path, key, error) from error
     except ArrowInvalid as error:
         raise InvalidInput.of(
             ProblemType.INVALID_DATA, f"{key}.path", str(path), "a Parquet file", f"({error})"

@@ -1,4 +1,4 @@
-"""Rows of text and label from TSV, CSV, JSONL and Parquet files, or from a `datasets` id."""
+"""Rows of text and label from TSV, CSV, JSON and Parquet files, or from a `datasets` id."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from bertscape.spec import Data, Split
+from bertscape.spec import Data, Split, data_format
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import (
-    json_lines,
+    json_objects,
     no_examples,
     parquet_class_names,
     parquet_columns,
     refuse_local_dataset,
     refuse_missing_columns,
+    refuse_repeated_columns,
     source_name,
     text_lines,
 )
@@ -100,8 +101,25 @@ def _row(record: _Record, data: Data, key: str, source: str) -> Row:
                 "text",
                 f"stands in column {name} of {source}, {record.place}",
             )
+    for name in (*data.text, data.label):
+        _refuse_half_pair(record.values[name], key, f"column {name} of {source}, {record.place}")
     texts = tuple(record.values[name] for name in data.text)
     return Row(record.place, texts, record.values[data.label], record.class_names)
+
+
+def _refuse_half_pair(value: object, key: str, place: str) -> None:
+    """JSON can spell half of a surrogate pair, which is no character; no tokenizer takes it."""
+    try:
+        if isinstance(value, str):
+            value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            key,
+            value,
+            "text of whole characters",
+            f"stands in {place}, with half of a surrogate pair",
+        ) from error
 
 
 # --- files and `datasets` ids --------------------------------------------------------------------
@@ -111,18 +129,19 @@ def _records(split: Split, key: str, data: Data) -> Iterator[_Record]:
     if split.path is None:
         return _dataset_records(split, key, data)
     path = Path(split.path)
-    match path.suffix.lower():
+    match data_format(path):
         case ".parquet":
             return _parquet_records(path, key, data)
-        case ".jsonl":
+        case ".jsonl" | ".json":
             return _json_records(path, key)
         case _:
-            return _table_records(path, key)
+            return _table_records(path, key, data)
 
 
-def _table_records(path: Path, key: str) -> Iterator[_Record]:
+def _table_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
     lines = text_lines(path, key)
     _, header = next(lines, (0, []))
+    refuse_repeated_columns(header, data, key, str(path))
     for number, cells in lines:
         if len(cells) != len(header):
             raise InvalidInput.of(
@@ -136,15 +155,16 @@ def _table_records(path: Path, key: str) -> Iterator[_Record]:
 
 
 def _json_records(path: Path, key: str) -> Iterator[_Record]:
-    for number, values in json_lines(path, key):
-        yield _Record(f"line {number}", values)
+    for place, values in json_objects(path, key):
+        yield _Record(place, values)
 
 
 def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
     columns = (*data.text, data.label)
     found = parquet_columns(path, key)
+    refuse_repeated_columns(found, data, key, str(path))
     present = [name for name in dict.fromkeys(columns) if name in found]
     # Where a column is missing, the message gives the names of all that there are.
     others = [] if len(present) == len(set(columns)) else list(found)
@@ -152,8 +172,17 @@ def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
         names = parquet_class_names(file.schema_arrow.metadata, data.label)
         batches = file.iter_batches(columns=present)
         every_row = (values for batch in batches for values in batch.to_pylist())
-        for number, values in enumerate(every_row, 1):
-            yield _Record(f"row {number}", {**dict.fromkeys(others), **values}, names)
+        try:
+            for number, values in enumerate(every_row, 1):
+                yield _Record(f"row {number}", {**dict.fromkeys(others), **values}, names)
+        except (OSError, ArrowException, UnicodeDecodeError) as error:  # in a page, not the header
+            raise InvalidInput.of(
+                ProblemType.INVALID_DATA,
+                f"{key}.path",
+                str(path),
+                "a whole Parquet file, its text in UTF-8",
+                f"({' '.join(str(error).split())[:200]})",
+            ) from error
 
 
 def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:

@@ -18,6 +18,7 @@ from bertscape.spec.parts.data import (
     DATA_FORMATS,
     Data,
     Split,
+    data_format,
 )
 from bertscape.spec.parts.direction import (
     Direction,
@@ -52,6 +53,7 @@ __all__ = [
     "Split",
     "Values",
     "Visitor",
+    "data_format",
     "plain",
     "wrong",
 ]

@@ -7,7 +7,21 @@ from pydantic import BeforeValidator, Field, field_validator, model_serializer, 
 
 from bertscape.spec.parts.base import Values, wrong
 
-DATA_FORMATS = (".tsv", ".csv", ".jsonl", ".parquet")
+DATA_FORMATS = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".parquet")
+_COMPRESSED = ".gz"  # after any of them; a Parquet file compresses its own columns
+
+
+def data_format(path: str | Path) -> str:
+    """Which of `DATA_FORMATS` a file's name says it is, compressed or not; else empty.
+
+    >>> data_format("train.TSV.gz")
+    '.tsv'
+    """
+    name = Path(path).name.lower()
+    suffix = Path(name.removesuffix(_COMPRESSED)).suffix
+    if suffix not in DATA_FORMATS or (suffix == ".parquet" and name.endswith(_COMPRESSED)):
+        return ""
+    return suffix
 
 
 class Split(Values):
@@ -24,8 +38,9 @@ class Split(Values):
     @field_validator("path")
     @classmethod
     def _known_format(cls, path: str | None) -> str | None:
-        if path is not None and Path(path).suffix.lower() not in DATA_FORMATS:
-            raise wrong(f"a file that ends in one of {', '.join(DATA_FORMATS)}")
+        if path is not None and not data_format(path):
+            formats = ", ".join(DATA_FORMATS)
+            raise wrong(f"a file that ends in one of {formats}; {_COMPRESSED} may follow a text")
         return path
 
     @model_validator(mode="after")
