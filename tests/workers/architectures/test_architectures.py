@@ -30,6 +30,22 @@ def test_token_types_are_kept_without_a_count_of_them_in_the_config(
     assert found.right, found
 
 
+@pytest.mark.parametrize(
+    "model_type", ["fnet", "convbert", "xlnet", "mobilebert", "yoso", "big_bird"]
+)
+def test_no_example_sees_padding_or_what_another_left_behind(
+    model_type: str, tmp_path: Path
+) -> None:
+    found = sweep(model_type, tmp_path)
+    assert found.right, found
+    assert found.checks == (3, 3)
+
+
+def test_a_model_without_a_padding_token_takes_one_example_at_a_time(tmp_path: Path) -> None:
+    found = sweep("gpt2", tmp_path, pad_token_id=None)
+    assert found.right, found
+
+
 def test_a_finding_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = Finding("bert", 2, "packed", loss=1e-8, lengths=0.0, checks=(3, 3), rates=16)
     found.save(tmp_path / "bert.json")

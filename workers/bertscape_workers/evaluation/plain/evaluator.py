@@ -4,8 +4,8 @@ It is the plain Hugging Face model, with its backbone's parameters set in place 
 
     θ + α·x + β·y
 
-and the whole of both splits run through it in batches sorted by length. It stays as the reference
-that faster evaluators are tested against.
+and the whole of both splits run through it in batches of equal length, the shortest first, so that
+nothing is padded. It stays as the reference that faster evaluators are tested against.
 """
 
 import warnings
@@ -39,10 +39,11 @@ from bertscape_workers.data import (
     outcomes_of,
     point_numbers,
 )
-
-# Examples in one batch. Fixed, and cut from the whole split, so that a point's value depends on
-# nothing but the point.
-BATCH = 32
+from bertscape_workers.evaluation.plain.batches import (
+    most_together,
+    of_equal_length,
+    restore_attention,
+)
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,9 @@ class ReferenceEvaluator:
         self._x, self._y = (None if d is None else self._tensor(d) for d in (inputs.x, inputs.y))
         # torch aligns its own memory to 64 bytes, and the layout keeps each tensor at that.
         self._flat = torch.zeros(inputs.layout.size, dtype=torch.float32, device=self._device)
-        model: torch.nn.Module = build_model(inputs.config)
-        self._model = model.to(self._device)
+        self._model = build_model(inputs.config)
+        self._model.to(self._device)  # type: ignore[arg-type]  # its stub is wrong
         attach(self._model, inputs.layout, self._flat, inputs.head)
-        self._padding = _padding_id(inputs.config)
 
     def evaluate(self, alpha: float, beta: float) -> NDArray[np.float64]:
         """The numbers at (α, β).
@@ -132,6 +132,7 @@ class ReferenceEvaluator:
         return Outcomes(losses, wrong)
 
     def _logits(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        restore_attention(self._model)
         with torch.inference_mode():
             logits: torch.Tensor = self._model(**batch).logits  # (batch, K)
             return logits.to("cpu", torch.float64)
@@ -140,19 +141,15 @@ class ReferenceEvaluator:
         self, split: TokenizedSplit
     ) -> Iterator[tuple[NDArray[np.int64], dict[str, torch.Tensor]]]:
         """(places in the file, inputs of the model) of each batch, shortest examples first."""
-        order, starts = split.by_length, split.starts
-        for start in range(0, len(split), BATCH):
-            examples = order[start : start + BATCH]
-            lengths = split.lengths[examples]
-            place = np.arange(lengths.max())[None, :]  # (1, longest)
-            inside = place < lengths[:, None]  # (batch, longest)
-            index = np.where(inside, starts[examples][:, None] + place, 0)
-            arrays = {
-                "input_ids": np.where(inside, split.tokens[index], self._padding),
-                "attention_mask": inside,
+        starts, order = split.starts, split.by_length
+        for examples in of_equal_length(split.lengths, order, most_together(self._model)):
+            places = starts[examples][:, None] + np.arange(split.lengths[examples[0]])
+            arrays: dict[str, NDArray[Any]] = {
+                "input_ids": split.tokens[places],  # (batch, length), and so the others
+                "attention_mask": np.ones_like(places),
             }
             if split.token_types is not None:
-                arrays["token_type_ids"] = np.where(inside, split.token_types[index], 0)
+                arrays["token_type_ids"] = split.token_types[places]
             yield (
                 examples,
                 {
@@ -166,9 +163,3 @@ def as_numbers(values: NDArray[np.float64]) -> Numbers:
     """The (8,) numbers of a point as plain floats."""
     a, b, c, d, e, f, g, h = (float(value) for value in values)
     return (a, b, c, d, e, f, g, h)
-
-
-def _padding_id(config: Config) -> int:
-    """The id that fills a batch: the model's own, for some number positions by it."""
-    padding = config.get("pad_token_id")
-    return padding if isinstance(padding, int) else 0

@@ -1,8 +1,9 @@
 """The self-checks: each checkpoint on the plane, evaluated along a path of its own.
 
 Nothing of the evaluator is used here but its answer. The backbone is loaded by `from_pretrained`,
-not from the plane's vectors; the batches are padded, in the file's order; the cross-entropy is
-torch's. A fault in the plane, the placing of parameters or the batching then shows as a difference.
+not from the plane's vectors; the batches are cut by code of its own, in another order; the
+cross-entropy is torch's. A fault in the plane, the placing of parameters or the batching then shows
+as a difference.
 It is computed on the job's device, in fp32 whatever the job's precision.
 """
 
@@ -24,6 +25,7 @@ from bertscape.values import (
 )
 from bertscape_workers.checkpoints import CheckpointFiles, arithmetic
 from bertscape_workers.data import TokenizedSplit
+from bertscape_workers.evaluation.plain.batches import restore_attention
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-7  # |ΔJ| ≤ 1e-5·|J| + 1e-7
 NEAR_TIE = 1e-4  # two best logits this close may swap by rounding
@@ -133,15 +135,13 @@ def _measure(
     model: PreTrainedModel, split: TokenizedSplit
 ) -> tuple[tuple[float, float], tuple[float, float], int]:
     """((J, error rate), their standard errors, near ties) of one split."""
-    count, done = len(split), 0
+    count = len(split)
     # Made beforehand: thousands of small results would lie between the batches' work space, and
     # none of it fit where another batch's had been.
     classes: int = model.config.num_labels  # type: ignore[assignment]  # its stub allows None
     logits = torch.empty((count, classes), dtype=torch.float64)
-    for batch in _padded(model, split):
-        found = _forward(model, batch)
-        logits[done : done + len(found)] = found
-        done += len(found)
+    for examples, batch in _batches(model, split):
+        logits[examples] = _forward(model, batch)
     labels = torch.from_numpy(split.labels)
     losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     wrong = (logits.argmax(1) != labels) | logits.isnan().any(1)
@@ -155,6 +155,7 @@ def _measure(
 
 def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
     there = {name: values.to(model.device) for name, values in batch.items()}
+    restore_attention(model)
     with torch.no_grad(), _exact(model.device):
         logits: torch.Tensor = model(**there).logits
     return logits.to("cpu", torch.float64)
@@ -171,21 +172,24 @@ def _exact(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _padded(model: PreTrainedModel, split: TokenizedSplit) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches in the file's order, each example written by itself."""
+def _batches(
+    model: PreTrainedModel, split: TokenizedSplit
+) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """(places in the file, inputs of the model) of examples of one length, without padding."""
     ends = np.cumsum(split.lengths)
-    padding = model.config.pad_token_id or 0
-    for first in range(0, len(split), BATCH):
-        some = range(first, min(first + BATCH, len(split)))
-        shape = (len(some), int(max(split.lengths[example] for example in some)))
-        ids = torch.full(shape, padding, dtype=torch.long)
-        mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-        for row, example in enumerate(some):
-            length = int(split.lengths[example])
-            inside = slice(int(ends[example]) - length, int(ends[example]))
-            ids[row, :length] = torch.tensor(split.tokens[inside])
-            mask[row, :length] = 1
+    alike: dict[int, list[int]] = {}
+    for example, length in enumerate(split.lengths.tolist()):
+        alike.setdefault(length, []).append(example)
+    # Without a padding token transformers classifies one example at a time.
+    no_padding = getattr(model.config.get_text_config(), "pad_token_id", None) is None
+    most = 1 if no_padding else BATCH
+    for length, examples in alike.items():
+        for first in range(0, len(examples), most):
+            some = examples[first : first + most]
+            inside = [slice(int(ends[example]) - length, int(ends[example])) for example in some]
+            ids = torch.tensor(np.stack([split.tokens[one] for one in inside]), dtype=torch.long)
+            batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             if split.token_types is not None:
-                types[row, :length] = torch.tensor(split.token_types[inside])
-        batch = {"input_ids": ids, "attention_mask": mask}
-        yield batch if split.token_types is None else {**batch, "token_type_ids": types}
+                types = np.stack([split.token_types[one] for one in inside])
+                batch["token_type_ids"] = torch.tensor(types, dtype=torch.long)
+            yield some, batch
