@@ -205,12 +205,17 @@ def _check_value(value: str) -> None:
         )
 
 
+def _sentences(surface: Surface) -> list[str]:
+    failures = describe_failures(check.to_json() for check in surface.self_checks)
+    return [*failures, *surface.findings.warnings]
+
+
 def _warn(figure: Figure, surfaces: Mapping[str, Surface]) -> None:
-    """A failed self-check stands in the picture, in red."""
+    """A failed self-check and a warning stand in the picture, in red."""
     sentences = [
         f"{title}: {sentence}" if title else sentence
         for title, surface in surfaces.items()
-        for sentence in describe_failures(check.to_json() for check in surface.self_checks)
+        for sentence in _sentences(surface)
     ]
     if sentences:
         figure.supxlabel("\n".join(sentences), color=_WARNING, fontsize="small", wrap=True)

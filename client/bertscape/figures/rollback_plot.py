@@ -117,7 +117,8 @@ def _title(rollback: Rollback) -> str:
 
 
 def _warn(figure: Figure, rollback: Rollback) -> None:
-    """A failed self-check stands in the picture, in red."""
-    sentences = describe_failures(check.to_json() for check in rollback.self_checks)
+    """A failed self-check and a warning stand in the picture, in red."""
+    failures = describe_failures(check.to_json() for check in rollback.self_checks)
+    sentences = [*failures, *rollback.findings.warnings]
     if sentences:
         figure.supxlabel("\n".join(sentences), color=_WARNING, fontsize="small", wrap=True)

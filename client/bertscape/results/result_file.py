@@ -160,6 +160,7 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         "self_checks": as_json(found["self_checks"]),
         "self_checks_failed": sum(check.passed is False for check in findings.self_checks),
         "findings": as_json(found),
+        **({"warnings": as_json(found["warnings"])} if findings.warnings else {}),
     }
 
 

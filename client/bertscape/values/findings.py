@@ -111,13 +111,24 @@ class Pins(_Found):
     device: str  # model name of the device, as workers report it
     threads: int  # per worker
     torch: str  # build
+    warnings: tuple[str, ...] = ()  # what a reader of the result must know; pins nothing
+
+    def to_json(self) -> dict[str, Any]:
+        """As of any JSON model; without `warnings` if there are none."""
+        values = super().to_json()
+        if not self.warnings:
+            del values["warnings"]
+        return values
 
     def differences(self, other: "Pins") -> Iterator[tuple[str, Any, Any]]:
         """(key, here, there) of each leaf in which two findings differ; files come first."""
-        here, there = _leaves(self.to_json()), _leaves(other.to_json())
+        here, there = (_leaves(found._pinning()) for found in (self, other))
         for key in [*here, *(key for key in there if key not in here)]:
             if here.get(key) != there.get(key):
                 yield key, here.get(key), there.get(key)
+
+    def _pinning(self) -> dict[str, Any]:
+        return {key: value for key, value in self.to_json().items() if key != "warnings"}
 
 
 class Findings(Pins):

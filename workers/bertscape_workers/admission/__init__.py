@@ -38,6 +38,7 @@ from bertscape_workers.admission.safetensors_headers import (
     lacking,
     read_json,
     tensor_headers,
+    unread_files,
     weight_files,
 )
 from bertscape_workers.admission.tables import (
@@ -87,5 +88,6 @@ __all__ = [
     "take",
     "tensor_headers",
     "text_lines",
+    "unread_files",
     "weight_files",
 ]

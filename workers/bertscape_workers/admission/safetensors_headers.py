@@ -5,6 +5,7 @@ each tensor's dtype, shape and place. Reading it costs a few kilobytes, whatever
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ COMPLETE_CHECKPOINT_HINT = (
     "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
 )
 
+_SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
 
@@ -60,6 +62,25 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
         str(folder),
         f"{SINGLE_FILE} or {INDEX_FILE} in the folder",
         "has no safetensors file",
+    )
+
+
+def unread_files(folder: Path, key: str) -> list[str]:
+    """The weight files of a checkpoint folder that are not read, by name.
+
+    The rule is that of `from_pretrained`: a single file comes before an index, and of shards those
+    that the index names are read. Shards of an older run and adapters then lie there unread.
+
+    Args:
+        folder: as of `weight_files`.
+        key: as of `weight_files`.
+    """
+    read = {path.name for path in weight_files(folder, key)}
+    stale = {INDEX_FILE} if SINGLE_FILE in read else set()
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name in stale or (_SHARD_OR_ADAPTER.fullmatch(path.name) and path.name not in read)
     )
 
 

@@ -18,6 +18,7 @@ from bertscape_workers.data.statistics import (
     point_changes,
     point_numbers,
 )
+from bertscape_workers.data.tokenizer_fit import refuse_short_inputs, unknown_warning
 
 __all__ = [
     "Outcomes",
@@ -32,4 +33,6 @@ __all__ = [
     "point_changes",
     "point_numbers",
     "read_rows",
+    "refuse_short_inputs",
+    "unknown_warning",
 ]

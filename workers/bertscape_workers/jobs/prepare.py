@@ -5,7 +5,8 @@ evaluator against plainly loaded models, and projects and measures the trajector
 prepared by the same steps; see `bertscape_workers.jobs.prepare_rollback`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -30,6 +31,7 @@ from bertscape_workers.admission import (
     architecture,
     memory_for,
     source_name,
+    unread_files,
     unused_tensors,
 )
 from bertscape_workers.checkpoints import (
@@ -58,6 +60,8 @@ from bertscape_workers.data import (
     build_split,
     load_tokenizer,
     read_rows,
+    refuse_short_inputs,
+    unknown_warning,
 )
 from bertscape_workers.evaluation import (
     EvaluatorInputs,
@@ -76,6 +80,8 @@ from bertscape_workers.plane import (
     build_plane,
     checkpoints_on_plane,
 )
+
+_log = logging.getLogger(__name__)
 
 Found = TypeVar("Found", bound=Pins, covariant=True)
 Inputs = TypeVar("Inputs", covariant=True)
@@ -138,7 +144,8 @@ def prepare(
         checkpoints = find_checkpoints(spec)
         config = checked_config(checkpoints, spec)
         found = fingerprints(checkpoints, tell)
-        splits = tokenized_splits(spec, checkpoints, config, tell)
+        splits, unknown = tokenized_splits(spec, checkpoints, config, tell)
+        warnings = [*unread_weights(checkpoints), *unknown]
         inputs, plane = _inputs(checkpoints, config, splits, precision, limits, tell)
         rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
         evaluator = evaluator_for(inputs, device)
@@ -151,7 +158,7 @@ def prepare(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
     findings = Findings(
-        **dict(pins(spec, found, splits, config, precision, device, threads)),
+        **dict(pins(spec, found, splits, config, precision, device, threads, warnings)),
         delta1_norm=plane.delta1_norm,
         delta2_norm=plane.lengths.get("y"),
         cosine=plane.cosine,
@@ -173,8 +180,11 @@ def pins(
     precision: Format,
     device: str,
     threads: int,
+    warnings: Sequence[str] = (),
 ) -> Pins:
-    """What pins a job of any kind."""
+    """What pins a job of any kind, and its warnings, which are logged too."""
+    for warning in warnings:
+        _log.warning("%s", warning)
     return Pins(
         checkpoints=checkpoints,
         splits=splits_found(spec.data, splits),
@@ -183,6 +193,7 @@ def pins(
         device=device_model(device),
         threads=threads,
         torch=torch.__version__,
+        warnings=tuple(warnings),
     )
 
 
@@ -281,6 +292,14 @@ def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
         )
 
 
+def unread_weights(checkpoints: JobCheckpoints) -> Iterator[str]:
+    """A warning for each checkpoint whose folder holds weights that are not read."""
+    for files in checkpoints.named().values():
+        if found := unread_files(files.folder, files.key):
+            names = f"{', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
+            yield f"{files.key}: {files.source} also holds {names}: not read, as by from_pretrained"
+
+
 def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, CheckpointFound]:
     """What pins each checkpoint, by its name in `Findings.checkpoints`."""
     named = checkpoints.named()
@@ -300,16 +319,17 @@ def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, Check
 
 def tokenized_splits(
     spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: Progress
-) -> dict[str, TokenizedSplit]:
-    """Both splits by name, train and eval.
+) -> tuple[dict[str, TokenizedSplit], list[str]]:
+    """Both splits by name, train and eval, and warnings of what the tokenizer does not know.
 
     Raises:
-        InvalidInput: no tokenizer, or rows or labels that do not do.
+        InvalidInput: no tokenizer, one of another vocabulary, or rows or labels that do not do.
     """
     tokenizer = load_tokenizer(checkpoints.tokenizer)
+    refuse_short_inputs(tokenizer, len(spec.data.text), spec.data.max_length)
     vocabulary = Vocabulary.of(skeleton(config))
     plain = checkpoints.plane.finetuned.config
-    splits = {}
+    splits, warnings = {}, []
     for done, name in enumerate(("train", "eval")):
         tell("tokenizing", done, 2)
         splits[name] = build_split(
@@ -321,8 +341,9 @@ def tokenized_splits(
             architecture.label_index(plain),
             architecture.label_count(plain),
         )
+        warnings.append(unknown_warning(tokenizer, splits[name], f"data.{name}"))
     tell("tokenizing", 2, 2)
-    return splits
+    return splits, [warning for warning in warnings if warning]
 
 
 def _inputs(

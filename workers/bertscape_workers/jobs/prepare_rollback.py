@@ -51,6 +51,7 @@ from bertscape_workers.jobs.prepare import (
     self_checks,
     silent,
     tokenized_splits,
+    unread_weights,
 )
 from bertscape_workers.plane import (
     PlaneRequest,
@@ -77,7 +78,8 @@ def prepare_rollback(
         checkpoints = find_rollback_checkpoints(spec)
         config = checked_config(checkpoints, spec)
         found = fingerprints(checkpoints, tell)
-        splits = tokenized_splits(spec, checkpoints, config, tell)
+        splits, unknown = tokenized_splits(spec, checkpoints, config, tell)
+        warnings = [*unread_weights(checkpoints), *unknown]
         layout = layout_of(skeleton(config))
         groups = find_groups(spec, layout)
         check_memory(limits, layout, 1, config, splits)  # beside θ1 there is θ0
@@ -89,7 +91,7 @@ def prepare_rollback(
         checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
         outcomes = evaluator.outcomes(finetuned.origin)
     findings = Findings(
-        **dict(pins(spec, found, splits, config, precision, device, threads)),
+        **dict(pins(spec, found, splits, config, precision, device, threads, warnings)),
         delta1_norm=norm,
         delta2_norm=None,
         cosine=None,

@@ -25,11 +25,14 @@ _LOSSES = tuple(NUMBERS.index(name) for name in ("train_loss", "eval_loss"))
 
 
 def failures(results: StudyResults) -> tuple[Text, ...]:
-    """A warning for each self-check that failed."""
+    """A warning for each self-check that failed, and for what preparing warned of."""
     return tuple(
         Text(f"{key}: {sentence}.", "warning")
         for key, found in landscapes(results)
-        for sentence in describe_failures(check.to_json() for check in found.self_checks)
+        for sentence in (
+            *describe_failures(check.to_json() for check in found.self_checks),
+            *found.findings.warnings,
+        )
     )
 
 

@@ -1,0 +1,75 @@
+"""Whether a tokenizer fits the data: room for text, and how much of it is unknown."""
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from bertscape.values import (
+    InvalidInput,
+    ProblemType,
+)
+from bertscape_workers.data.splits import TokenizedSplit
+
+WARNED, REFUSED = 0.05, 0.5  # shares of unknown tokens above which a job warns, or is refused
+
+
+def refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_length: int) -> None:
+    """Raise `InvalidInput` where special tokens alone fill an example.
+
+    Such an example would not be truncated at all, or lose its whole text.
+
+    Args:
+        tokenizer: of the model.
+        texts: of an example, one or two.
+        max_length: in tokens, special tokens included.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    if max_length <= special:
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            "data.max_length",
+            max_length,
+            f"at least {special + 1}: {special} special tokens and one of text",
+        )
+
+
+def unknown_tokens(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit) -> float:
+    """The share of a split's tokens that the tokenizer does not know, special tokens not counted.
+
+    0 of a tokenizer that has no token of its own for the unknown.
+    """
+    unknown = tokenizer.unk_token_id
+    others = [token for token in tokenizer.all_special_tokens if token != tokenizer.unk_token]
+    special = tokenizer.convert_tokens_to_ids(others)
+    if unknown is None or tokenizer.unk_token in _roles(tokenizer):
+        return 0.0
+    count = int((split.tokens == unknown).sum())
+    text = len(split.tokens) - int(np.isin(split.tokens, special).sum())
+    return count / text if text else 0.0
+
+
+def _roles(tokenizer: PreTrainedTokenizerBase) -> set[str | None]:
+    """The special tokens that stand in every example; some tokenizers have one for all uses."""
+    return {tokenizer.bos_token, tokenizer.eos_token, tokenizer.cls_token, tokenizer.sep_token}
+
+
+def unknown_warning(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit, key: str) -> str:
+    """What to say of a split's unknown tokens; empty where there are few.
+
+    Raises:
+        InvalidInput: more than half of the text is unknown.
+    """
+    share = unknown_tokens(tokenizer, split)
+    if share > REFUSED:
+        raise InvalidInput.of(
+            ProblemType.CHECKPOINT_MISMATCH,
+            "model.tokenizer",
+            tokenizer.name_or_path,
+            f"the model's own tokenizer, with its vocabulary: {_ADVICE}",
+            f"does not know {share:.0%} of the tokens of {key}",
+        )
+    if share <= WARNED:
+        return ""
+    return f"{share:.0%} of the tokens of {key} are unknown to the tokenizer: {_ADVICE}"
+
+
+_ADVICE = "check its vocabulary file and do_lower_case"
