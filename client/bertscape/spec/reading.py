@@ -1,5 +1,6 @@
 """From a file or plain values to a job spec, with a problem for each wrong key."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,9 +93,9 @@ def absolute(spec: AnyJob, base: Path) -> AnyJob:
 
 
 def absolute_path(path: str, base: Path) -> str:
-    """That path against `base`."""
+    """That path against `base`, with variables of the environment and `~` expanded."""
     # resolve() would follow symbolic links; the service does that itself, to check its roots.
-    return str(base / Path(path).expanduser())
+    return str(base / Path(os.path.expandvars(path)).expanduser())
 
 
 def with_sources(

@@ -12,6 +12,7 @@ from bertscape_workers.data.rows import Row
 ClassByName = dict[str, int | None]  # None: the head has no such class
 
 _NUMBER = re.compile(r"-?[0-9]+")
+_WHOLE = re.compile(r"[0-9]+(\.0+)?")  # pandas writes 1.0 in a column that has missing values
 _GENERIC = re.compile(r"LABEL_[0-9]+")  # what transformers calls a class that was given no name
 _NAMES_TOLD = 10  # of a head's label2id, in a message
 
@@ -22,7 +23,7 @@ class ClassNames:
 
     A number is looked up among the names before it is taken for an index: where it stands as text
     and where it stands as a number, it is the same class. Where all names are numbers there are no
-    indices beside them, for they would be taken for one another.
+    indices beside them, because they would be confused.
 
     If the data names its numbers and the head names its classes, a number means its name.
     """
@@ -38,24 +39,38 @@ class ClassNames:
             key: the split's key in the job spec, for messages.
             by_name: what `of_data` gives for the data's own names.
         """
-        value = row.label
         if by_name is not None and (name := row.class_name) is not None:
             return self._of_name(row, key, name, by_name)
-        index: int | None = None
-        match value:
-            case bool():
-                pass
-            case str() if value in self.names:
-                index = self.names[value]
-            case str() if value.strip().isascii() and value.strip().isdecimal():
-                index = self._of_number(int(value))
-            case int() | np.integer():
-                index = self._of_number(int(value))
+        index = self._of_value(row.label)
         if index is None or not 0 <= index < self.classes:
-            raise InvalidInput.of(
-                ProblemType.INVALID_DATA, f"{key}, {row.place}: label", value, self._expected()
-            )
+            found = "means that the row has no label" if _is_unlabelled(row) else ""
+            raise self._refusal(row, key, found)
         return index
+
+    def _of_value(self, value: object) -> int | None:
+        match value:
+            case str() if value in self.names:
+                return self.names[value]
+            case str() if _WHOLE.fullmatch(value.strip()):
+                return self._of_number(int(value.strip().partition(".")[0]))
+            case bool() | float() if str(value) in self.names:
+                return self.names[str(value)]
+            case bool():
+                return self.names.get(str(value).lower())
+            case float() if value.is_integer():
+                return self._of_number(int(value))
+            case int() | np.integer():
+                return self._of_number(int(value))
+        return None
+
+    def _refusal(self, row: Row, key: str, found: str) -> InvalidInput:
+        return InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}, {row.place}: label",
+            row.label,
+            self.expected(),
+            found,
+        )
 
     def of_data(self, names: Sequence[str]) -> ClassByName | None:
         """The class of each number of the data, by the data's own name of it.
@@ -123,11 +138,17 @@ class ClassNames:
             some.append(f"… {len(self.names)} in all")
         return f"a name in the head's label2id ({', '.join(some) or 'none'})"
 
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """What a label may be, for messages."""
         name = self._expected_name()
         if self._all_numbers():
             return name
         return f"a whole number from 0 to {self.classes - 1}, or {name}"
+
+
+def _is_unlabelled(row: Row) -> bool:
+    """GLUE's test splits have -1 throughout, SNLI has it where its annotators disagreed."""
+    return str(row.label).strip() in ("-1", "-1.0")
 
 
 def _say_numbers(names: Sequence[str]) -> bool:
@@ -147,5 +168,13 @@ def classes_of(
     Raises:
         InvalidInput: a label that is no class of the head.
     """
+    if rows and "-1" not in names.names and all(map(_is_unlabelled, rows)):
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}, {rows[0].place}: label",
+            rows[0].label,
+            f"a split with labels: {names.expected()}",
+            "stands in every row: this split has no labels, like the test splits of GLUE",
+        )
     by_name = names.of_data(rows[0].class_names if rows else ())
     return [names.index(row, key, by_name) for row in rows], by_name
