@@ -76,6 +76,7 @@ def empty_model(files: CheckpointFiles, labels: Sequence[str], max_length: int) 
 
 
 def model_from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTrainedModel:
+    """A model of this config, drawn at random."""
     with _checkpoint_errors(files):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, trust_remote_code=False

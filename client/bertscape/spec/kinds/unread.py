@@ -11,12 +11,11 @@ class UnreadSpec(JobSpec):
     """A spec that another version took and this one refuses: its job is shown, and never run."""
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
+    def of(cls, values: Mapping[str, Any]) -> "UnreadSpec":
         """As much of it as a job object shows."""
         name = values.get("name")
-        return cls.model_construct(
-            kind=str(values.get("kind")), name=name if isinstance(name, str) else None
-        )
+        shown: dict[str, Any] = {"kind": str(values.get("kind"))}
+        return cls.model_construct(**shown, name=name if isinstance(name, str) else None)
 
     @property
     def point_count(self) -> int:
