@@ -11,12 +11,14 @@ import pytest
 import torch
 from tests.workers.tiny_inputs import Inputs
 
-from bertscape.values import SelfCheck
+from bertscape.values import InvalidInput, SelfCheck
+from bertscape_workers.data import Outcomes
 from bertscape_workers.evaluation import (
     EvaluatorInputs,
     compare,
     expected_numbers,
     plain_model,
+    with_sample,
 )
 from bertscape_workers.evaluation.plain import self_checks
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
@@ -149,9 +151,10 @@ def test_each_model_is_on_the_jobs_device_and_gone_before_the_next_work_there(
 
     def evaluate() -> Any:
         assert models[-1][1]() is None
-        return np.array(expected.numbers)
+        return evaluator.outcomes_at(1.0, 0.0)
 
     monkeypatch.setattr(preparing, "plain_model", load)
+    evaluator = ReferenceEvaluator(inputs)
     plane = find_checkpoints(bert.spec()).plane
     place = Place("finetuned", plane.finetuned, (1.0, 0.0), evaluate)
     splits = {"train": inputs.train, "eval": inputs.eval}
@@ -180,3 +183,42 @@ def test_the_tolerance() -> None:
     assert verdict({1: 0.375}) is False  # one prediction of 8
     assert verdict({1: 0.375}, ties=1)  # which nearly tied
     assert verdict({0: 5.0}, precision="bf16") is None  # the difference alone is reported
+
+
+# --- examples alone -------------------------------------------------------------------------------
+
+
+def test_examples_alone_are_the_shortest_the_longest_and_some_between(
+    inputs: EvaluatorInputs,
+) -> None:
+    sample = inputs.train.sample
+    lengths = [len(one.columns["input_ids"]) for one in sample]
+    assert lengths == sorted(lengths, reverse=True)
+    assert (lengths[0], lengths[-1]) == (inputs.train.lengths.max(), inputs.train.lengths.min())
+    assert [one.label for one in sample] == [inputs.train.labels[one.place] for one in sample]
+
+
+def judged(inputs: EvaluatorInputs, changes: int, plain: Any = None) -> bool | None:
+    """Whether a check passes whose examples alone differ in so many losses."""
+    sample = inputs.train.sample
+    losses = np.ones(len(inputs.train))
+    losses[[one.place for one in sample[:changes]]] = 1.001
+    found = {"train": Outcomes(losses, np.zeros(len(losses), dtype=np.bool_))}
+    numbers = (1.0, 0.25, 2.0, 0.5, 0.1, 0.1, 0.1, 0.1)
+    expected = Expected(numbers, (0, 0), (8, 8))
+    check = compare("finetuned", (1, 0), expected, np.array(numbers), "fp32")
+    alone = {"train": {one.place: 1.0 for one in sample}}
+    return with_sample(check, alone, found, plain).passed
+
+
+def test_a_loss_that_depends_on_other_examples_is_no_pass(inputs: EvaluatorInputs) -> None:
+    assert [judged(inputs, changes) for changes in (0, 1, 2)] == [True, False, False]
+
+
+def test_a_plain_model_whose_losses_depend_on_other_examples_is_refused(
+    bert: Inputs, inputs: EvaluatorInputs
+) -> None:
+    plain = (find_checkpoints(bert.spec()).plane.finetuned, "odd")
+    assert [judged(inputs, changes, plain) for changes in (0, 1)] == [True, False]
+    with pytest.raises(InvalidInput, match=r"is a odd model: an example of data\.train"):
+        judged(inputs, 2, plain)

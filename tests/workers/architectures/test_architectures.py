@@ -46,6 +46,18 @@ def test_a_model_without_a_padding_token_takes_one_example_at_a_time(tmp_path: P
     assert found.right, found
 
 
+def test_a_model_that_cannot_take_every_example_is_refused_by_name(tmp_path: Path) -> None:
+    found = sweep("nystromformer", tmp_path)
+    assert found.outcome == "refused"
+    assert "nystromformer model that cannot take an example of" in found.message
+
+
+def test_a_model_that_its_first_example_changes_is_refused_by_name(tmp_path: Path) -> None:
+    found = sweep("reformer", tmp_path)
+    assert found.outcome == "refused"
+    assert "is a reformer model: an example of data.train" in found.message
+
+
 def test_a_finding_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = Finding("bert", 2, "packed", loss=1e-8, lengths=0.0, checks=(3, 3), rates=16)
     found.save(tmp_path / "bert.json")

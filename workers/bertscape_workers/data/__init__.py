@@ -4,6 +4,7 @@ Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`
 """
 
 from bertscape_workers.data.rows import Row, read_rows
+from bertscape_workers.data.samples import SampleExample
 from bertscape_workers.data.splits import (
     TokenizedSplit,
     Vocabulary,
@@ -23,6 +24,7 @@ from bertscape_workers.data.tokenizer_fit import refuse_short_inputs, unknown_wa
 __all__ = [
     "Outcomes",
     "Row",
+    "SampleExample",
     "TokenizedSplit",
     "Vocabulary",
     "build_split",

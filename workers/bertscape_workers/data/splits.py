@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -18,6 +18,7 @@ from bertscape.values import (
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_of
 from bertscape_workers.data.rows import Row
+from bertscape_workers.data.samples import SampleExample, sample_of
 
 # Rows that are tokenized at a time: what a tokenizer gives takes ten times the arrays' memory.
 ROWS_AT_A_TIME = 4096
@@ -32,6 +33,7 @@ class TokenizedSplit:
     lengths: NDArray[np.int32]  # (n,), special tokens included
     labels: NDArray[np.int64]  # (n,), in [0, K)
     class_by_name: ClassByName | None = None  # as `SplitFound.class_by_name`
+    sample: tuple[SampleExample, ...] = ()  # some examples once more, each tokenized alone
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -192,7 +194,10 @@ def build_split(
     _refuse_above(tokens, vocabulary.tokens, "token ids", key)
     if types is not None:
         _refuse_above(types, vocabulary.token_types, "token types", key)
-    return TokenizedSplit(tokens, types, lengths, np.array(numbers, dtype=np.int64), by_name)
+    classes_found = np.array(numbers, dtype=np.int64)
+    split = TokenizedSplit(tokens, types, lengths, classes_found, by_name)
+    sample = sample_of(rows, classes_found, split.by_length, tokenizer, max_length)
+    return replace(split, sample=sample)
 
 
 def _refuse_tokenless(rows: Sequence[Row], lengths: NDArray[np.int32], key: str) -> None:

@@ -12,7 +12,9 @@ from bertscape_workers.evaluation.plain import (
     EvaluatorInputs,
     compare,
     expected_numbers,
+    losses_alone,
     plain_model,
+    with_sample,
 )
 from bertscape_workers.evaluation.rollback import (
     RollbackEvaluator,
@@ -34,8 +36,10 @@ __all__ = [
     "compare",
     "evaluator_for",
     "expected_numbers",
+    "losses_alone",
     "measure_rounding",
     "measure_trajectory",
     "plain_model",
     "sample_points",
+    "with_sample",
 ]

@@ -34,6 +34,9 @@ class Evaluator(Protocol):
     def evaluate(self, alpha: float, beta: float) -> NDArray[np.float64]:
         """The numbers at (α, β), (8,)."""
 
+    def outcomes_at(self, alpha: float, beta: float) -> tuple[Outcomes, Outcomes]:
+        """What the point (α, β) makes of each example of (train, eval)."""
+
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (8,)."""
 

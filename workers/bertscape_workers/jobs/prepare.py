@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bertscape.spec import FINETUNED, Data, Direction, JobSpec, LandscapeSpec, Model
 from bertscape.values import (
@@ -55,10 +53,12 @@ from bertscape_workers.checkpoints import (
     whole_config,
 )
 from bertscape_workers.data import (
+    Outcomes,
     TokenizedSplit,
     Vocabulary,
     build_split,
     load_tokenizer,
+    point_numbers,
     read_rows,
     refuse_short_inputs,
     unknown_warning,
@@ -68,10 +68,12 @@ from bertscape_workers.evaluation import (
     compare,
     evaluator_for,
     expected_numbers,
+    losses_alone,
     measure_rounding,
     measure_trajectory,
     plain_model,
     sample_points,
+    with_sample,
 )
 from bertscape_workers.plane import (
     Axis,
@@ -150,10 +152,18 @@ def prepare(
         rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
         evaluator = evaluator_for(inputs, device)
         places = [
-            Place(name, files, at, partial(evaluator.evaluate, *at))
+            Place(name, files, at, partial(evaluator.outcomes_at, *at))
             for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
         ]
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
+        checks = self_checks(
+            places,
+            checkpoints.plane.finetuned,
+            splits,
+            precision,
+            device,
+            tell,
+            plain=evaluator.name == "reference",
+        )
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
@@ -427,7 +437,7 @@ class Place:
     name: str  # as `SelfCheck.checkpoint`
     files: CheckpointFiles
     at: tuple[float, float]  # (α, β)
-    found: Callable[[], NDArray[np.float64]]  # the (8,) numbers
+    found: Callable[[], tuple[Outcomes, Outcomes]]  # of (train, eval)
 
 
 def self_checks(
@@ -438,16 +448,38 @@ def self_checks(
     device: str,
     tell: Progress,
 ) -> tuple[SelfCheck, ...]:
+    *,
+    plain: bool = False,
     """The checkpoint of each place as the plain model has it, with θ1's head, and as found.
 
-    Both on the job's device: on a GPU's host one thread would take minutes for each.
+    Both on the job's device: on a GPU's host one thread would take minutes for each. Some examples
+    are also run alone, as the tokenizer gives them.
+
+    Args:
+        places: where to check.
+        finetuned: θ1.
+        splits: by name, train and eval.
+        precision: of the job.
+        device: of the job.
+        tell: told of each place.
+        plain: whether the evaluator is the plain model.
+
+    Raises:
+        InvalidInput: the plain model cannot take an example, or gives it another loss alone.
     """
     checks = []
     for done, place in enumerate(places):
         tell("self-checks", done, len(places))
         model = plain_model(place.files, finetuned, device)
         expected = expected_numbers(model, splits["train"], splits["eval"])
+        alone = {
+            name: losses_alone(model, split.sample, finetuned) for name, split in splits.items()
+        }
         del model  # before the evaluator works, and before the next one is loaded
-        checks.append(compare(place.name, place.at, expected, place.found(), precision))
+        evaluated = (finetuned, str(model.config.model_type)) if plain else None
+        found = place.found()
+        check = compare(place.name, place.at, expected, point_numbers(*found), precision)
+        by_split = dict(zip(("train", "eval"), found, strict=True))
+        checks.append(with_sample(check, alone, by_split, evaluated))
     tell("self-checks", len(places), len(places))
     return tuple(checks)

@@ -88,7 +88,15 @@ def prepare_rollback(
         rounding = measure_rounding(finetuned, (FINETUNED_AT,), device, tell)
         evaluator = evaluator_for(finetuned, device)
         places = _places(spec, checkpoints.plane, evaluator, finetuned.origin, pretrained)
-        checks = self_checks(places, checkpoints.plane.finetuned, splits, precision, device, tell)
+        checks = self_checks(
+            places,
+            checkpoints.plane.finetuned,
+            splits,
+            precision,
+            device,
+            tell,
+            plain=evaluator.name == "reference",
+        )
         outcomes = evaluator.outcomes(finetuned.origin)
     findings = Findings(
         **dict(pins(spec, found, splits, config, precision, device, threads, warnings)),
@@ -187,6 +195,6 @@ def _places(
     if ALL_LAYERS in spec.groups:
         places.append(("pretrained", request.pretrained, (-1.0, 0.0), pretrained))
     return [
-        Place(name, files, at, partial(evaluator.evaluate_backbone, backbone))
+        Place(name, files, at, partial(evaluator.outcomes, backbone))
         for name, files, at, backbone in places
     ]

@@ -124,12 +124,16 @@ class PackedEvaluator:
             [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
             counts as wrong.
         """
+        return point_numbers(*self.outcomes_at(alpha, beta))
+
+    def outcomes_at(self, alpha: float, beta: float) -> tuple[Outcomes, Outcomes]:
+        """What the point (α, β) makes of each example of (train, eval)."""
         axes = ((self._x, alpha), (self._y, beta))
         terms = [(direction, factor) for direction, factor in axes if direction is not None]
         with torch.inference_mode(), self._products.in_use():
             kept = self._states_above_the_prefix()
             self._parameters.move_to(self._origin, terms, self._group)
-            return point_numbers(*self._outcomes(self._prefix or 0, kept or self._states(0)))
+            return self._outcomes(self._prefix or 0, kept or self._states(0))
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""

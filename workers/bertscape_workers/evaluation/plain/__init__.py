@@ -5,6 +5,10 @@ from bertscape_workers.evaluation.plain.evaluator import (
     ReferenceEvaluator,
     as_numbers,
 )
+from bertscape_workers.evaluation.plain.examples_alone import (
+    losses_alone,
+    with_sample,
+)
 from bertscape_workers.evaluation.plain.self_checks import (
     compare,
     expected_numbers,
@@ -17,5 +21,7 @@ __all__ = [
     "as_numbers",
     "compare",
     "expected_numbers",
+    "losses_alone",
     "plain_model",
+    "with_sample",
 ]

@@ -94,11 +94,15 @@ class ReferenceEvaluator:
             [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
             counts as wrong.
         """
+        return point_numbers(*self.outcomes_at(alpha, beta))
+
+    def outcomes_at(self, alpha: float, beta: float) -> tuple[Outcomes, Outcomes]:
+        """What the point (α, β) makes of each example of (train, eval)."""
         self._flat.copy_(self._origin)
         for direction, factor in ((self._x, alpha), (self._y, beta)):
             if direction is not None:
                 self._flat.add_(direction, alpha=factor)
-        return point_numbers(*self._outcomes())
+        return self._outcomes()
 
     def evaluate_backbone(self, backbone: Vector) -> NDArray[np.float64]:
         """The numbers of any backbone, (layout.size,) float32, with θ1's head; as `evaluate`."""

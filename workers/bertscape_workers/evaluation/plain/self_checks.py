@@ -141,7 +141,7 @@ def _measure(
     classes: int = model.config.num_labels  # type: ignore[assignment]  # its stub allows None
     logits = torch.empty((count, classes), dtype=torch.float64)
     for examples, batch in _batches(model, split):
-        logits[examples] = _forward(model, batch)
+        logits[examples] = exact_logits(model, batch)
     labels = torch.from_numpy(split.labels)
     losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     wrong = (logits.argmax(1) != labels) | logits.isnan().any(1)
@@ -153,7 +153,8 @@ def _measure(
     return (float(losses.mean()), rate), spread, ties
 
 
-def _forward(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
+def exact_logits(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
+    """(batch, K) float64, computed on the model's device in IEEE float32."""
     there = {name: values.to(model.device) for name, values in batch.items()}
     restore_attention(model)
     with torch.no_grad(), _exact(model.device):

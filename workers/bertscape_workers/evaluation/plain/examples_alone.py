@@ -1,0 +1,103 @@
+"""Some examples through the plain model one at a time, as its own users would do it.
+
+The self-checks share the split's arrays with the evaluator, so that a fault in these shows in
+neither. Here each example comes from the tokenizer, unpadded and alone.
+"""
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from bertscape.values import InvalidInput, ProblemType, SelfCheck
+from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.data import Outcomes, SampleExample
+from bertscape_workers.evaluation.plain.self_checks import exact_logits
+
+# Of one example's loss: rounding is ten times that of a mean, and faults are far above it.
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
+
+LossesAlone = Mapping[int, float]  # by the example's place in the file
+
+
+def losses_alone(
+    model: PreTrainedModel, sample: Sequence[SampleExample], finetuned: CheckpointFiles
+) -> LossesAlone:
+    """Each example's cross-entropy, from float64 logits.
+
+    Raises:
+        InvalidInput: the model cannot classify one of them; the message has its own words.
+    """
+    return {one.place: _loss(model, one, finetuned) for one in sample}
+
+
+def _loss(model: PreTrainedModel, example: SampleExample, finetuned: CheckpointFiles) -> float:
+    taken = inspect.signature(model.forward).parameters
+    batch = {
+        name: torch.tensor([values]) for name, values in example.columns.items() if name in taken
+    }
+    try:
+        logits = exact_logits(model, batch)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, LookupError, TypeError, AssertionError) as error:
+        raise _refused(
+            finetuned,
+            "a model that can classify each example of data.train and data.eval alone",
+            f"is a {model.config.model_type} model that cannot take an example of "
+            f"{len(example.columns['input_ids'])} tokens ({' '.join(str(error).split())[:200]})",
+        ) from error
+    return float(torch.nn.functional.cross_entropy(logits, torch.tensor([example.label])))
+
+
+def with_sample(
+    check: SelfCheck,
+    alone: Mapping[str, LossesAlone],
+    found: Mapping[str, Outcomes],
+    plain: tuple[CheckpointFiles, str] | None,
+) -> SelfCheck:
+    """A self-check that fails if an example alone has another loss than among the others.
+
+    Args:
+        check: of the splits; one that is not held to a tolerance stays as it is.
+        alone: of some examples of each split.
+        found: of each split, by the evaluator.
+        plain: θ1 and its model type if the evaluator is the plain model, which is then refused.
+
+    Raises:
+        InvalidInput: more than one example of a split differs. One may do so: a model that chooses
+            its experts by a limit chooses others by a rounding.
+    """
+    if check.passed is None:
+        return check
+    for split, losses in alone.items():
+        apart = {
+            place: other
+            for place, loss in losses.items()
+            if not _agree(loss, other := float(found[split].losses[place]))
+        }
+        if plain is not None and len(apart) > 1:
+            place, other = next(iter(apart.items()))
+            raise _refused(
+                plain[0],
+                "a model whose answer to an example depends on that example alone",
+                f"is a {plain[1]} model: an example of data.{split} (number {place + 1}) has the "
+                f"loss {losses[place]:.6g} alone, and {other:.6g} among the others",
+            )
+        if apart:
+            check = check.model_copy(update={"passed": False})
+    return check
+
+
+def _agree(alone: float, found: float) -> bool:
+    if not (math.isfinite(alone) and math.isfinite(found)):
+        return alone == found or (math.isnan(alone) and math.isnan(found))
+    return abs(found - alone) <= _RELATIVE * abs(alone) + _ABSOLUTE
+
+
+def _refused(finetuned: CheckpointFiles, expected: str, found: str) -> InvalidInput:
+    return InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT, finetuned.key, finetuned.source, expected, found
+    )
