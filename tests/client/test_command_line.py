@@ -155,9 +155,9 @@ def test_submit_of_a_job_that_fails_exits_1_and_keeps_what_there_is(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "a.h5"], "-o: 'a.h5'; expected --wait beside it"),
-        (["--wait", "-o", "no/such/a.h5"], "expected the name of a file in an existing folder"),
-        (["--wait", "-o", "."], "expected the name of a file in an existing folder"),
+        (["-o", "a.h5"], "-o: 'a.h5'; expected --wait as well: -o needs --wait"),
+        (["--wait", "-o", "no/such/a.h5"], "expected a file name in an existing folder"),
+        (["--wait", "-o", "."], "expected a file name in an existing folder"),
         (["--url", "elsewhere"], "url: 'elsewhere'; expected an address"),
     ],
 )
@@ -175,7 +175,7 @@ def test_no_file_comes_of_a_fine_tuning(spec: Path, capsys: Any) -> None:
     spec.write_text(yaml.safe_dump(job))
     assert main(["submit", str(spec), "--wait", "-o", str(spec.with_suffix(".h5"))]) == 2
     assert "-o" in (err := capsys.readouterr().err)
-    assert "expected none for a fine-tuning" in err
+    assert "expected no -o for a fine-tuning" in err
 
 
 def test_each_wrong_key_has_a_line(spec: Path, capsys: Any) -> None:

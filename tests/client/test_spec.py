@@ -208,7 +208,7 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"y": {"pca": ["a", "b"], "component": 1.0}}, "y.component: 1.0; expected a whole number"),
         (
             {"y": {"toward": "a", "component": 1}},
-            "y.component: 1; expected component with {pca: […]} only",
+            "y.component: 1; expected component only with {pca: […]}",
         ),
         (
             {"x": {"pca": ["a", "b"]}, "y": {"pca": ["a", "b"], "component": 1}},
@@ -235,8 +235,8 @@ def test_toward_finetuned_is_no_folder(tmp_path: Path) -> None:
         ({"data__train__path": "t.xls"}, "data.train.path: 't.xls'; expected a file that ends in"),
         ({"data__train": {}}, "data.train: {}; expected exactly one of {path: …} and {dataset"),
         ({"data__eval__path": "d.tsv"}, "data.eval: .*; expected exactly one of"),
-        ({"data__train__split": "train"}, "expected config, split and revision with {dataset"),
-        ({"data__eval__split": ...}, "data.eval: .*; expected a split beside the dataset"),
+        ({"data__train__split": "train"}, "expected config, split and revision only with {dataset"),
+        ({"data__eval__split": ...}, "data.eval: .*; expected a split of the dataset"),
         ({"data__train__examples": 0}, "data.train.examples: 0; expected"),
         ({"data__train__examples": "9"}, "data.train.examples: '9'; expected a whole number"),
         ({"data__train__examples": True}, "data.train.examples: True; expected a whole number"),

@@ -155,5 +155,5 @@ def test_a_path_that_is_not_there_is_told_before_anything_starts(study: Path) ->
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert said.startswith("bertscape: tasks.second.data.eval.path: ")
-    assert said.endswith("nowhere.tsv'; expected a path that is there\n")
+    assert said.endswith("nowhere.tsv'; expected a path that exists\n")
     assert not folder(study).exists()

@@ -45,9 +45,8 @@ _ORDER = [
     "demo",
 ]
 _EPILOG = """\
-exit status: 0 done; 1 the job failed or the service is in trouble; 2 wrong use, or input that
-was refused; 130 interrupted. BERTSCAPE_URL and BERTSCAPE_TOKEN say where the service is and how to
-get in."""
+exit status: 0 done; 1 the job failed or the service has a problem; 2 wrong use or refused input;
+130 interrupted. BERTSCAPE_URL and BERTSCAPE_TOKEN give the address of the service and its token."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _reader_gone()
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # a full disk, a folder without write permission
         sys.stderr.write(f"bertscape: {error}\n")
         return JOB_FAILED
 
@@ -111,14 +110,14 @@ def commands() -> dict[str, Command]:
 
 def _unavailable(name: str, error: Exception) -> Command:
     def complain(_: argparse.Namespace) -> NoReturn:
-        detail = f"bertscape {name} could not be loaded ({error}); expected a whole installation"
+        detail = f"bertscape {name} could not be loaded ({error}); expected a complete installation"
         raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail))
 
     return Command(name, "not available in this installation", lambda _: None, complain)
 
 
 def _complain(error: BertscapeError) -> None:
-    """One line on standard error, or one for each key where several are wrong."""
+    """One line on standard error, or one for each wrong key."""
     for problem in error.problem.errors or (error.problem,):
         sys.stderr.write(f"bertscape: {problem.detail}\n")
 

@@ -25,8 +25,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="NAT",
         type=float,
         action="append",
-        help="width of the optimum below the training loss of θ1 plus this; may be repeated "
-        f"(default: {_list(DEFAULT_THRESHOLDS)})",
+        help="measure the optimum's width at this much above the training loss of θ1, in nat; "
+        f"may be repeated (default: {_list(DEFAULT_THRESHOLDS)})",
     )
     parser.add_argument(
         "--radius",
@@ -40,7 +40,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--fraction",
         metavar="F",
         type=float,
-        help=f"share of the grid that makes a low region (default: {DEFAULT_FRACTION})",
+        help=f"share of the points that counts as the low region (default: {DEFAULT_FRACTION})",
     )
     parser.add_argument("--json", action="store_true", help="print the readings as JSON")
 
@@ -54,7 +54,9 @@ def _measure(options: Namespace) -> int:
 
     result = read_result(options.file)
     if result.form not in _PRINTED:
-        raise InvalidInput.of(ProblemType.INVALID_VALUE, None, result.form, "a form with readings")
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, None, result.form, "a surface, a curve or a rollback"
+        )
     numbers, rows = _PRINTED[result.form](result, options)
     warn_of_failed_checks([check.to_json() for check in result.self_checks])
     if options.json:
@@ -91,7 +93,10 @@ def _refuse_options(options: Namespace) -> None:
         value = getattr(options, name)
         if value is not None:
             raise InvalidInput.of(
-                ProblemType.INVALID_VALUE, f"--{name}", value, "a surface or a curve beside it"
+                ProblemType.INVALID_VALUE,
+                f"--{name}",
+                value,
+                "a surface or a curve (a rollback has no such reading)",
             )
 
 
@@ -103,7 +108,7 @@ _PRINTED: dict[str, Callable[[Any, Namespace], _Printed]] = {
 
 MEASURE = Command(
     name="measure",
-    help="read widths, flatness and consistency off a surface's file, changes off a rollback's",
+    help="print the width, flatness and consistency of a surface, or the changes of a rollback",
     add_arguments=_add_arguments,
     run=_measure,
 )

@@ -32,16 +32,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--output",
         metavar="DIR",
         type=Path,
-        help="the folder for its results; a study that was interrupted there goes on "
+        help="the folder for its results; resumes a study that was interrupted there "
         "(default: SPEC without its ending)",
     )
     parser.add_argument(
         "--url",
-        help="address of the service that is to run its jobs "
-        "(default: $BERTSCAPE_URL, else a service of its own for the time)",
+        help="address of the service that runs its jobs "
+        "(default: $BERTSCAPE_URL, else it starts its own)",
     )
     parser.add_argument("--token", help="bearer token of that service (default: $BERTSCAPE_TOKEN)")
-    parser.add_argument("--json", action="store_true", help="print what became of it as JSON")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
 def _paper(options: Namespace) -> int:
@@ -62,7 +62,7 @@ def write_paper(
     Args:
         study: with absolute paths.
         folder: of its results.
-        url: of the service; default: one of its own, for the time.
+        url: of the service; by default it starts one for this study.
         token: of the service.
 
     Raises:
@@ -91,7 +91,7 @@ def _client(
 
     if url is None:
         require_service(_NAME)
-        write_hint(f"{folder}: calling this again after an interruption goes on from there")
+        write_hint(f"{folder}: run this again to resume")
         with own_service(study, folder) as client:
             yield client
     else:
@@ -103,7 +103,7 @@ def _folder(options: Namespace) -> Path:
     folder: Path = options.output or options.spec.with_suffix("")
     if folder.exists() and not folder.is_dir():
         raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, "-o", str(folder), "a folder, or a name that is free"
+            ProblemType.INVALID_VALUE, "-o", str(folder), "a folder, or a new name"
         )
     return folder
 

@@ -30,7 +30,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--value",
         action="append",
         choices=[name for form in FORMS.values() for name in form.values],
-        help="what to draw of a surface; may be repeated (default: train_loss and eval_error)",
+        help="the value of a surface to draw; may be repeated (default: train_loss and eval_error)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -62,14 +62,14 @@ def _figure(result: "Result", values: list[str] | None) -> "Figure":
             ProblemType.INVALID_VALUE,
             "--value",
             values,
-            f"a surface beside it: the picture of a {result.form} shows all that it changes",
+            f"no --value: the picture of a {result.form} shows everything",
         )
     return result.plot(values=values)
 
 
 PLOT = Command(
     name="plot",
-    help="draw the file of a surface or a rollback as a picture",
+    help="draw a picture of a surface or a rollback",
     add_arguments=_add_arguments,
     run=_plot,
     extra="plot",

@@ -29,7 +29,7 @@ def reading_rows(readings: Readings, units: Units) -> list[_Row]:
 def _rows(readings: Readings, units: Units) -> Iterator[_Row]:
     end = readings.end_point
     if end is None:
-        yield ("training loss of θ1", "", "", "the grid does not hold θ1: no width, no flatness")
+        yield ("training loss of θ1", "", "", "θ1 lies outside the grid: no width, no flatness")
     else:
         loss = Estimate.of(end.train_loss, end.train_loss_stderr)
         yield _row("training loss of θ1 (nat)", loss, f"at α = {end.alpha:g}, β = {end.beta:g}")
@@ -72,7 +72,7 @@ def _touches(found: OptimumArea | OptimumLength) -> str:
 
 
 def _circle(found: CircleRise, units: Units) -> Iterator[_Row]:
-    known = "" if found.known == 1 else f"{100 * found.known:.0f} % of the circle is known"
+    known = "" if found.known == 1 else f"{100 * found.known:.0f} % of the circle was evaluated"
     label = f"rise at distance {found.radius:g} {units.circle}"
     yield _row(f"{label}: mean (nat)", found.mean, known)
     yield _row(f"{label}: maximum (nat)", found.maximum, f"at least: {known}" if known else "")

@@ -40,7 +40,7 @@ def _report(options: Namespace) -> int:
 
 REPORT = Command(
     name="report",
-    help="write everything that a study shows into one HTML file",
+    help="write the report of a study as one HTML file",
     add_arguments=_add_arguments,
     run=_report,
     extra="plot",

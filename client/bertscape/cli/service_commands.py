@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raise `InvalidInput` before any work, where its result could not be written."""
+    """Raise `InvalidInput` before any work if the result could not be written."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, "-o", str(path), "the name of a file in an existing folder"
+            ProblemType.INVALID_VALUE, "-o", str(path), "a file name in an existing folder"
         )
 
 
@@ -51,13 +51,14 @@ def _add_service(parser: ArgumentParser, json: str = "print the job as JSON") ->
     )
     service.add_argument(
         "--token",
-        help="bearer token (default: $BERTSCAPE_TOKEN, which other users of a machine cannot see)",
+        help="bearer token (default: $BERTSCAPE_TOKEN, which is safer: "
+        "other users can see a command's options)",
     )
     parser.add_argument("--json", action="store_true", help=json)
 
 
 def _add_job(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the job, as `bertscape jobs` lists it")
+    parser.add_argument("id", metavar="ID", help="the job's id, as listed by `bertscape jobs`")
     _add_service(parser)
 
 
@@ -66,14 +67,14 @@ def _add_job(parser: ArgumentParser) -> None:
 
 def _add_submit(parser: ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", type=Path, help="the job spec, a YAML or JSON file")
-    parser.add_argument("--wait", action="store_true", help="return when the job has ended")
+    parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="with --wait: the HDF5 file to write"
     )
     parser.add_argument(
         "--idempotency-key",
         metavar="KEY",
-        help="the same key with the same spec is the same job (default: a new key)",
+        help="the same key with the same spec gives the same job (default: a new key)",
     )
     _add_service(parser)
 
@@ -84,23 +85,26 @@ def _submit(options: Namespace) -> int:
     if options.output is not None:
         if not options.wait:
             raise InvalidInput.of(
-                ProblemType.INVALID_VALUE, "-o", str(options.output), "--wait beside it"
+                ProblemType.INVALID_VALUE,
+                "-o",
+                str(options.output),
+                "--wait as well: -o needs --wait",
             )
         refuse_unwritable(options.output)
     spec = load_spec(options.spec)
     if options.output is not None and spec.result_form is None:
-        expected = "none for a fine-tuning, whose checkpoints stay where the service runs"
+        expected = "no -o for a fine-tuning: its checkpoints stay where the service runs"
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "-o", str(options.output), expected)
     with _client(options) as client:
         job = client.submit(spec, idempotency_key=options.idempotency_key)
         if not options.wait:
             _show_submitted(job, as_json=options.json)
             return DONE
-        write_hint(f"job {job.id}; it goes on without this command: bertscape watch {job.id}")
+        write_hint(f"job {job.id}; it continues without this command: bertscape watch {job.id}")
         _follow(job)
         if options.output is not None:
-            # What is computed is worth having, whatever became of the rest; its absence then
-            # is no news beside the reason why the job ended.
+            # A failed job may still have a partial result. If it has none, the reason why the job
+            # ended says enough.
             forgiven = () if job.completed else (ServiceError,)
             with contextlib.suppress(*forgiven):
                 _fetch_to(job, options.output)
@@ -136,7 +140,7 @@ def _report_end(job: "Job", *, as_json: bool) -> int:
 
 SUBMIT = Command(
     name="submit",
-    help="hand a job to the service and print its id",
+    help="submit a job and print its id",
     add_arguments=_add_submit,
     run=_submit,
 )
@@ -186,7 +190,7 @@ JOBS = Command(name="jobs", help="list the jobs", add_arguments=_add_jobs, run=_
 SHOW = Command(name="show", help="show one job", add_arguments=_add_job, run=_show)
 WATCH = Command(
     name="watch",
-    help="follow a job until it has ended (--json: a line for each change)",
+    help="follow a job until it ends (--json: one line per change)",
     add_arguments=_add_job,
     run=_watch,
 )
@@ -236,13 +240,13 @@ def _cancel(options: Namespace) -> int:
 
 FETCH = Command(
     name="fetch",
-    help="download a job's surface or rollback; of a job that runs, a snapshot",
+    help="download a job's result file; a snapshot while it runs",
     add_arguments=_add_fetch,
     run=_fetch,
 )
 CANCEL = Command(
     name="cancel",
-    help="stop a job; what is done stays downloadable",
+    help="stop a job; finished points can still be downloaded",
     add_arguments=_add_job,
     run=_cancel,
 )

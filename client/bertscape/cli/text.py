@@ -23,7 +23,7 @@ def write_json(value: object) -> None:
 
 
 def write_hint(text: str) -> None:
-    """A line for people: on standard error, and only where that is a terminal."""
+    """A line for people, on standard error and only if that is a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(text + "\n")
 
@@ -46,7 +46,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def jobs_table(jobs: "Sequence[JobStatus]") -> str:
-    """One line a job; what fine-tunings left behind where there are any."""
+    """One line per job; also the outputs of fine-tunings, if there are any."""
     trained = any(job.output for job in jobs)
     rows = [["ID", "STATE", "POINTS", "KIND", *(["OUTPUT"] if trained else []), "NAME"]]
     for job in jobs:

@@ -34,7 +34,7 @@ _MARKERS = {"θ0": "o", "θ1": "*", "θ2": "s"}
 
 
 def draw_map(axes: Axes, surface: Surface, value: str, scale: ColorScale) -> Any:
-    """One panel; returns what a colour bar needs, or None where nothing is finite."""
+    """One panel; returns what a colour bar needs, or None if nothing is finite."""
     alpha, beta = surface.alpha, surface.beta
     if beta is None:
         raise ValueError("a curve has no map")

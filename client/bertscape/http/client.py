@@ -29,7 +29,7 @@ _PAGE = "100"
 class Client:
     """A service at one address.
 
-    Every request is tried up to 6 times within 60 seconds where no answer comes, or 429, 502, 503
+    Every request is tried up to 6 times within 60 seconds if no answer comes, or 429, 502, 503
     or 504, with growing pauses, or those that `Retry-After` asks for; `retries` changes that.
     Nothing else is tried twice.
 
@@ -45,7 +45,7 @@ class Client:
         retries: how often and how long to try.
 
     Raises:
-        InvalidInput: the address or the token is none.
+        InvalidInput: the address or the token is malformed.
     """
 
     def __init__(

@@ -81,11 +81,11 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         retries: Retries | None = None,
     ) -> dict[str, Any]:
-        """Send a request, again where that helps, and return the JSON object that answers it.
+        """Send a request, again if that helps, and return the JSON object that answers it.
 
         Raises:
             ServiceError: the service refused it.
-            ServiceUnreachable: no answer, or none but 429, 502, 503 and 504, after all tries.
+            ServiceUnreachable: no answer, or only 429, 502, 503 and 504, after all tries.
         """
 
         def once() -> dict[str, Any]:
@@ -202,7 +202,7 @@ class _Busy(ServiceError):
 
 
 def _raise_for_problem(response: httpx2.Response) -> None:
-    """Turn any answer but a success into an error."""
+    """Turn every answer except a success into an error."""
     if response.is_success:
         return
     problem = _problem(response)

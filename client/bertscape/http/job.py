@@ -143,7 +143,7 @@ class Job:
 
         Args:
             progress: show a bar, if standard error is a terminal.
-            timeout: seconds to wait at most; for ever by default. The job goes on.
+            timeout: seconds to wait at most; no limit by default. The job continues.
 
         Raises:
             JobFailed: it failed or was cancelled; `problem` says why.
@@ -161,8 +161,8 @@ class Job:
     def events(self, timeout: float | None = None) -> Iterator[JobStatus]:
         """Each change of the job's status as it comes, from the present one to a final one.
 
-        It listens to the service's event stream, connects again where that is lost, and asks in
-        intervals where there is none. Raises what `wait` raises, but for `JobFailed`.
+        It listens to the service's event stream, connects again if that is lost, and asks in
+        intervals if there is none. Raises what `wait` raises, except `JobFailed`.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         pause, streaming = POLL_S[0], True
@@ -187,7 +187,7 @@ class Job:
             pause = min(POLL_S[1], pause * 1.5)
 
     def raise_for_failure(self) -> None:
-        """Raise `JobFailed` where the job ended as failed or cancelled."""
+        """Raise `JobFailed` if the job ended as failed or cancelled."""
         if not self.status.final or self.completed:
             return
         problem = Problem(ProblemType.JOB_NOT_ACTIVE, f"job {self.id} was {self.state}")
@@ -240,7 +240,7 @@ class Job:
         """Seconds until the deadline, above 0."""
         left = deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"job {self.id} is still {self.state}: the time to wait is over")
+            raise TimeoutError(f"job {self.id} is still {self.state}: timed out")
         return left
 
 

@@ -13,14 +13,14 @@ class Bar:
     """A bar on standard error for as long as a block lasts.
 
     Args:
-        shown: whether to show it where standard error is a terminal.
+        shown: whether to show it if standard error is a terminal.
         settings: further ones of `tqdm`, under its own names.
     """
 
     def __init__(self, shown: bool, **settings: Any) -> None:
         self._bar = tqdm(
             file=sys.stderr,
-            disable=None if shown else True,  # None: only where it is no terminal
+            disable=None if shown else True,  # None: hidden only if it is no terminal
             dynamic_ncols=True,
             **settings,
         )
@@ -63,7 +63,7 @@ class JobProgress(Bar):
 
 
 class StageProgress:
-    """One bar on standard error, begun anew for each stage of long work in this process."""
+    """One bar on standard error, restarted for each stage of long work in this process."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -82,7 +82,7 @@ class StageProgress:
 
     @staticmethod
     def _new(stage: str, total: int) -> "tqdm[Never]":
-        # None: silent where standard error is no terminal
+        # None: silent unless standard error is a terminal
         disable = None if stage else True
         return tqdm(total=total, desc=stage, file=sys.stderr, disable=disable, leave=False)
 
@@ -116,7 +116,7 @@ def _measured(latest: LogEntry | None) -> str:
 def duration(seconds: float) -> str:
     """A length of time for people: "40 s", "5 min", "2 h 10 min"."""
     if not seconds < 1e9:
-        return "for ever"
+        return "an unknown time"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

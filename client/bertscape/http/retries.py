@@ -35,7 +35,7 @@ def seconds_to_wait(retry_after: str | None, now: datetime | None = None) -> flo
     """Read a `Retry-After` header: seconds, or an HTTP date (RFC 9110, §10.2.3).
 
     Returns:
-        Seconds from now, never negative; None where there is no such header or it is neither.
+        Seconds from now, never negative; None if there is no such header or it is neither.
     """
     if retry_after is None:
         return None

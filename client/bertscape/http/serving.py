@@ -38,7 +38,7 @@ def local_service(
     """Serve on a free port of this machine; the service ends with the block, or with this process.
 
     Args:
-        state: its state directory; what an earlier one left unfinished there goes on.
+        state: its state directory; resumes the unfinished jobs of an earlier one.
         roots: the folders that jobs may read from.
         log: the file for what it says.
         options: further ones of `bertscape serve`.
@@ -60,7 +60,7 @@ def local_service(
 
 
 def require_service(command: str) -> None:
-    """Raise `MissingExtra`, with the install command, where no service can be started here."""
+    """Raise `MissingExtra`, with the install command, if no service can be started here."""
     Command(
         name=command,
         help="",

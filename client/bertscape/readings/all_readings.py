@@ -29,7 +29,7 @@ from bertscape.values import plain
 class Readings:
     """All readings of one surface; what it does not have is None, or empty."""
 
-    end_point: EndPoint | None  # None where the grid does not hold θ1: then no widths either
+    end_point: EndPoint | None  # None if the grid does not hold θ1: then no widths either
     areas: tuple[OptimumArea, ...]  # by threshold; empty of a curve
     lengths: tuple[OptimumLength, ...]  # by threshold
     circles: tuple[CircleRise, ...]  # by radius

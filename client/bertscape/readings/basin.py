@@ -33,12 +33,12 @@ class BasinWidth:
 
     kind: BasinKind
     threshold: float  # ½ ln K, in nats, for K classes
-    low: float = math.nan  # ends of the interval, in units of ‖δ1‖; NaN where there is none
+    low: float = math.nan  # ends of the interval, in units of ‖δ1‖; NaN if there is none
     high: float = math.nan
 
     @property
     def width(self) -> float:
-        """`high - low`; NaN where there is no interval."""
+        """`high - low`; NaN if there is no interval."""
         return self.high - self.low
 
     def __str__(self) -> str:
@@ -55,8 +55,8 @@ class BasinWidth:
 def basin_width(surface: Surface) -> BasinWidth:
     """Measure the basin of a surface or a curve.
 
-    Between grid points the training loss is interpolated linearly, along β first where the grid
-    has no row at β = 0; θ1 has the loss that its self-check found, where there is one, so that a
+    Between grid points the training loss is interpolated linearly, along β first if the grid
+    has no row at β = 0; θ1 has the loss that its self-check found, if there is one, so that a
     coarse grid beside it does not hide the basin. A NaN counts as above the threshold.
     """
     threshold = 0.5 * math.log(surface.findings.classes)
@@ -91,7 +91,7 @@ def _centre(surface: Surface) -> float | None:
     """The α of θ1 at β = 0, if θ1 lies on that line."""
     if surface.spec.origin == FINETUNED:
         return 0.0
-    # Where a layer group alone moves, nothing on the plane but a θ1 as origin is θ1.
+    # If only a layer group moves, θ1 lies on the plane only as its origin.
     reaches = surface.spec.x.toward == FINETUNED and surface.spec.layers.is_all
     return 1.0 if reaches else None
 

@@ -60,8 +60,8 @@ def consistency(surface: Surface, fraction: float = DEFAULT_FRACTION) -> Consist
         fraction: size of the low regions, above 0 and below 1.
 
     Returns:
-        NaN for the correlation where either surface is the same everywhere, and for everything
-        where fewer than two points are finite.
+        NaN for the correlation if either surface is the same everywhere, and for everything
+        if fewer than two points are finite.
 
     Raises:
         InvalidInput: another fraction.
@@ -106,7 +106,7 @@ def _agreement(x: _Values, y: _Values) -> tuple[_Values, _Values]:
     first, second = standardised_ranks(x), standardised_ranks(y)
     if first is None or second is None:
         return np.zeros_like(x), np.zeros_like(y)
-    correlation = float(first @ second)  # its derivative by a rank is below, but for a factor
+    correlation = float(first @ second)  # its derivative by a rank is below, up to a factor
     return np.sign(second - correlation * first), np.sign(first - correlation * second)
 
 

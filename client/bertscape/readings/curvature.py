@@ -14,7 +14,7 @@ from bertscape.values import (
     ProblemType,
 )
 
-DEFAULT_POINTS = 5  # where θ1 is a grid point: itself, and two on each side
+DEFAULT_POINTS = 5  # if θ1 is a grid point: itself, and two on each side
 
 _FEWEST = 3  # that determine a parabola
 
@@ -37,7 +37,7 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     """Fit a parabola a + b·t + ½·c·t² to the grid points nearest to θ1; c is the curvature.
 
     The points are those of the line through θ1 along the axis, by least squares with equal weights.
-    Where θ1 lies between two grid lines, the line's points are interpolated from both: exact where
+    If θ1 lies between two grid lines, the line's points are interpolated from both: exact where
     the loss is a parabola. Points that are not finite are left out. Where the fit is poor, which
     `residual` shows, the curvature is that of a coarse look over [low, high]. On a layer-group
     surface it is by ‖δ1ᴳ‖² along both axes (`y_unit`).
@@ -58,7 +58,7 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
         points: how many grid points to fit to; at least 3.
 
     Returns:
-        None where the grid does not hold θ1, or has no such axis. The curvature is NaN where fewer
+        None if the grid does not hold θ1, or has no such axis. The curvature is NaN if fewer
         than three of the points are finite.
 
     Raises:

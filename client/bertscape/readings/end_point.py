@@ -17,7 +17,7 @@ class EndPoint:
     """Where θ1 lies, and its training loss there.
 
     The loss is the evaluator's own at that place, which the self-check of θ1 records: it needs no
-    interpolation where θ1 is not a grid point.
+    interpolation if θ1 is not a grid point.
     """
 
     alpha: float  # in units of the x direction's length, which is ‖δ1‖
@@ -32,7 +32,7 @@ class EndPoint:
 
 
 def end_point(surface: Surface) -> EndPoint | None:
-    """Find θ1; None where it lies outside the grid, or on another plane than the surface's."""
+    """Find θ1; None if it lies outside the grid, or on another plane than the surface's."""
     for check in surface.self_checks:
         if check.checkpoint == "finetuned" and _holds(surface, check.alpha, check.beta):
             loss, stderr = check.found[_LOSS], check.found[_LOSS_STDERR]
@@ -61,7 +61,7 @@ class Rise:
     defined: bool  # whether the loss of θ1 is finite
 
     def shifted(self, z: float) -> NDArray[np.float64] | None:
-        """All points `z` standard errors higher; None where a standard error is not known.
+        """All points `z` standard errors higher; None if a standard error is not known.
 
         Points that move together are the worst case for a reading to which all contribute in
         one direction (a mean, an area): if they moved independently, it would vary less.

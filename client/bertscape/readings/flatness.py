@@ -27,7 +27,7 @@ class CircleRise:
 
     radius: float  # in ‖δ1‖
     mean: Estimate  # nat; over the part of the circle that is known
-    maximum: Estimate  # nat; at least so much where not all of the circle is known
+    maximum: Estimate  # nat; a lower bound if parts of the circle are unknown
     known: float  # share of the circle with finite values, from 0 to 1
 
 
@@ -41,7 +41,7 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
     circle of radius · ‖δ1ᴳ‖ (`y_unit`): in (α, β) an ellipse. On a curve it is the two points at
     that distance.
 
-    The paper calls an optimum flat where such a rise is small, and shows it by contour lines
+    The paper calls an optimum flat if such a rise is small, and shows it by contour lines
     (Hao et al. 2019).
 
     Error: all points of the circle are moved together by the sum of both points' standard errors,
@@ -53,7 +53,7 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
         radius: in units of ‖δ1‖, or ‖δ1ᴳ‖; above 0.
 
     Returns:
-        None where the grid does not hold θ1. Both rises are NaN where nothing of the circle is
+        None if the grid does not hold θ1. Both rises are NaN if nothing of the circle is
         known.
 
     Raises:
@@ -79,7 +79,7 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
 def circle_rises(
     surface: Surface, radii: Sequence[float] = DEFAULT_RADII
 ) -> tuple[CircleRise, ...]:
-    """`circle_rise` for each radius; empty where there is none."""
+    """`circle_rise` for each radius; empty if there is none."""
     found = (circle_rise(surface, radius) for radius in radii)
     return tuple(circle for circle in found if circle is not None)
 

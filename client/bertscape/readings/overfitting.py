@@ -36,7 +36,7 @@ class Overfitting:
 
     @property
     def last(self) -> Change | None:
-        """The change up to the end of the trajectory; None where the minimum is its end."""
+        """The change up to the end of the trajectory; None if the minimum is its end."""
         return self.changes[-1] if self.changes else None
 
 
@@ -63,7 +63,7 @@ def overfitting(surface: Surface, within: float = DEFAULT_WITHIN) -> Overfitting
         within: standard errors of the lowest training loss; 0 or more.
 
     Returns:
-        None without a trajectory, or where none of its training losses is finite.
+        None without a trajectory, or if none of its training losses is finite.
 
     Raises:
         InvalidInput: `within` is below 0 or not finite.

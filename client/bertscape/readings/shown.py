@@ -21,7 +21,7 @@ _VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
 class Shown:
     """One projection of a checkpoint, and the surface's value there."""
 
-    alpha: float  # in ‖δ1‖; NaN where the projection is not defined
+    alpha: float  # in ‖δ1‖; NaN if the projection is not defined
     beta: float
     value: float  # interpolated; NaN outside the grid, or beside a value that is not finite
 
@@ -88,7 +88,7 @@ Places = tuple[tuple[float, ...], tuple[float, ...]]  # α and β of each checkp
 
 
 def paper_places(surface: Surface, found: TrajectoryFound) -> Places:
-    """Where the paper's projection draws the checkpoints; NaN where it is not defined.
+    """Where the paper's projection draws the checkpoints; NaN if it is not defined.
 
     Its dβ is in ‖δ1‖. On a random direction, whose length is another, it is no coordinate.
     """

@@ -77,7 +77,7 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
         threshold: above the training loss of θ1, in nats; above 0.
 
     Returns:
-        None for a curve, and where the grid does not hold θ1. Sizes are NaN where the training
+        None for a curve, and if the grid does not hold θ1. Sizes are NaN if the training
         loss of θ1 is not finite.
 
     Raises:
@@ -111,7 +111,7 @@ def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Op
 
     It is the interval of α that holds θ1 and in which the training loss is below that of θ1 plus
     the threshold, interpolated linearly, with θ1 and its own loss as one of the line's points. On a
-    surface the line is interpolated from the rows beside it where θ1 lies on none.
+    surface the line is interpolated from the rows beside it if θ1 lies on none.
 
     The paper compares such widths by eye, on its one-dimensional loss curves (Hao et al. 2019).
 
@@ -122,7 +122,7 @@ def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Op
         threshold: above the training loss of θ1, in nats; above 0.
 
     Returns:
-        None where the grid does not hold θ1. The length is NaN where the training loss of θ1
+        None if the grid does not hold θ1. The length is NaN if the training loss of θ1
         is not finite.
 
     Raises:
@@ -154,7 +154,7 @@ def optimum_length(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Op
 def optimum_areas(
     surface: Surface, thresholds: Sequence[float] = DEFAULT_THRESHOLDS
 ) -> tuple[OptimumArea, ...]:
-    """`optimum_area` for each threshold; empty where there is none."""
+    """`optimum_area` for each threshold; empty if there is none."""
     found = (optimum_area(surface, threshold) for threshold in thresholds)
     return tuple(width for width in found if width is not None)
 
@@ -162,7 +162,7 @@ def optimum_areas(
 def optimum_lengths(
     surface: Surface, thresholds: Sequence[float] = DEFAULT_THRESHOLDS
 ) -> tuple[OptimumLength, ...]:
-    """`optimum_length` for each threshold; empty where there is none."""
+    """`optimum_length` for each threshold; empty if there is none."""
     found = (optimum_length(surface, threshold) for threshold in thresholds)
     return tuple(width for width in found if width is not None)
 

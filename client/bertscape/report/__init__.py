@@ -24,7 +24,7 @@ def write_report(
     Args:
         results: of the study.
         path: of the HTML file, which opens without a network.
-        figures: a folder, made where it is not there, for every picture as SVG and PNG.
+        figures: a folder, created if it does not exist, for every picture as SVG and PNG.
         numbers: a file for all numbers as JSON; they are in the HTML file too.
 
     Raises:

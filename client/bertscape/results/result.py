@@ -111,6 +111,6 @@ def read_result(source: Source) -> Result:
     """Read a file that the service, `bertscape run` or `save` wrote; its path, or the open file.
 
     Raises:
-        SurfaceFileError: it is not there, or its form is not known here.
+        SurfaceFileError: it does not exist, or its form is not known here.
     """
     return FORMS.get(form_of(source) or "", FORMS["surface"]).read(source)

@@ -165,7 +165,7 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
 
 
 def _rounding_attributes(findings: Findings) -> dict[str, Attribute]:
-    """The largest difference from fp32 of each loss and error, where it was measured."""
+    """The largest difference from fp32 of each loss and error, if it was measured."""
     if findings.rounding is None:
         return {}
     return {f"fp32_difference_{name}": getattr(findings.rounding, name) for name in NUMBERS[:4]}
@@ -298,7 +298,7 @@ def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
     """Open a file, by its path or open already, as a result of this form.
 
     Raises:
-        SurfaceFileError: it is not there, not HDF5, or the block found it to be so.
+        SurfaceFileError: it does not exist, is not HDF5, or the block found it to be so.
     """
     name = str(source) if isinstance(source, str | Path) else "the stream"
     if isinstance(source, str | Path) and not Path(source).is_file():
@@ -315,7 +315,7 @@ def form_of(source: str | Path | IO[bytes]) -> str | None:
     """What form of result a file claims to be, in whatever version; None: none.
 
     Raises:
-        SurfaceFileError: it is not there, or not HDF5.
+        SurfaceFileError: it does not exist, or is not HDF5.
     """
     with reading(source, "surface") as opened:
         return claimed_form(opened.file)

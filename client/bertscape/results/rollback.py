@@ -67,7 +67,7 @@ class Rollback(Result):
 
     @property
     def accuracy_change(self) -> NDArray[np.float64]:
-        """Against θ1, below 0 where it fell; its standard error is that of `eval_error_change`."""
+        """Against θ1, below 0 if it fell; its standard error is that of `eval_error_change`."""
         return 0.0 - self["eval_error_change"]
 
 

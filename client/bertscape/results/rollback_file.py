@@ -61,8 +61,8 @@ def read_rollback(source: str | Path | IO[bytes]) -> Rollback:
     """Read a file that `write_rollback` wrote; `source` is its path, or the open file.
 
     Raises:
-        SurfaceFileError: it is not there, not HDF5, no rollback, of a newer format version, or
-            lacks a dataset; the message names the file and what is wrong.
+        SurfaceFileError: it does not exist, is not HDF5 or no rollback, has a newer format version
+            or lacks a dataset; the message names the file and what is wrong.
     """
     with reading(source, _FORM) as file:
         return _read(file)

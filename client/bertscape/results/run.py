@@ -1,4 +1,4 @@
-"""What every result has beside its numbers: how it came about, how far it is, what was checked."""
+"""What every result has beside its numbers: its origin, its progress, its checks."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -101,7 +101,7 @@ class Result:
         """Read a file that `save` or the service wrote.
 
         Raises:
-            SurfaceFileError: it is not there, or of another form.
+            SurfaceFileError: it does not exist, or is of another form.
         """
         from bertscape.results.result import FORMS
 
@@ -133,7 +133,7 @@ def gather(
         done: (tile index, numbers of shape (points of the tile, those of a point)).
 
     Returns:
-        (numbers by point, NaN where there are none; 1 for each point that was evaluated).
+        (numbers by point, NaN if there are none; 1 for each point that was evaluated).
     """
     width = len(spec.number_names)
     numbers = np.full((width, spec.point_count), np.nan)

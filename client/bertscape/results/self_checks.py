@@ -23,7 +23,7 @@ def describe_failures(checks: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def summarize(checks: Collection[Mapping[str, Any]]) -> str:
-    """How many passed and failed, as in "2 of 3 passed, 1 FAILED"; empty where there are none.
+    """How many passed and failed, as in "2 of 3 passed, 1 FAILED"; empty if there are none.
 
     A precision other than fp32 is not held to the tolerance: its checks are reported alone.
 

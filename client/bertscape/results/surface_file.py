@@ -74,8 +74,8 @@ def read_surface(source: str | Path | IO[bytes]) -> Surface:
     """Read a file that `write_surface` wrote; `source` is its path, or the open file.
 
     Raises:
-        SurfaceFileError: it is not there, not HDF5, not a surface, of a newer format version, or
-            lacks a dataset; the message names the file and what is wrong.
+        SurfaceFileError: it does not exist, is not HDF5 or no surface, has a newer format version
+            or lacks a dataset; the message names the file and what is wrong.
     """
     with reading(source, _FORM) as file:
         return _read(file)

@@ -15,7 +15,7 @@ class Limits:
     trajectory: int = 1_000  # checkpoints
 
     def check(self, spec: JobSpec) -> None:
-        """Raise `InvalidInput` (limit-exceeded) where the spec asks for more."""
+        """Raise `InvalidInput` (limit-exceeded) if the spec asks for more."""
         for asked in spec.amounts():
             limit: int = getattr(self, asked.limit)
             if asked.count > limit:

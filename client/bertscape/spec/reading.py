@@ -58,7 +58,7 @@ def load_spec(path: str | Path) -> JobSpec:
     """Read a spec from a YAML or JSON file; its relative paths are relative to its folder.
 
     Raises:
-        InvalidInput: the file is not there, is neither YAML nor JSON, or holds a wrong spec.
+        InvalidInput: the file does not exist, is neither YAML nor JSON, or holds a wrong spec.
     """
     file = Path(path)
     return absolute(parse_spec(plain_values(file)), file.resolve().parent)
@@ -68,7 +68,7 @@ def plain_values(path: Path) -> object:
     """What a YAML or JSON file holds.
 
     Raises:
-        InvalidInput: the file is not there, is neither YAML nor JSON, or gives a key twice.
+        InvalidInput: the file does not exist, is neither YAML nor JSON, or gives a key twice.
     """
     try:
         text = path.read_text(encoding="utf-8")

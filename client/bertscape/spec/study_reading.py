@@ -41,7 +41,7 @@ def load_study(path: str | Path, environment: Mapping[str, str] | None = None) -
         environment: gives what stands for `${NAME}` in a path; default: the process's own.
 
     Raises:
-        InvalidInput: the file is not there, is neither YAML nor JSON, holds a wrong study, or a
+        InvalidInput: the file does not exist, is neither YAML nor JSON, holds a wrong study, or a
             path in it names a variable that is not set.
     """
     variables = os.environ if environment is None else environment

@@ -3,7 +3,7 @@
 ::
 
     study.json          the spec, and of each step its key, job, state and file
-    results/<key>.h5    a curve, a surface, a rollback; <key> with - in the place of /
+    results/<key>.h5    a curve, a surface, a rollback; <key> with - in place of /
     results/<key>.json  a fine-tuning
     report.html
 

@@ -64,7 +64,7 @@ class Outlook:
         """Seconds until the last step is done; None while it cannot be told.
 
         Args:
-            left: the steps that are not done, with their jobs' states where they have a job.
+            left: the steps that are not done, with their jobs' states if they have a job.
         """
         total = 0.0
         for training, pace in self._paces.items():

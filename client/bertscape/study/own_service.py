@@ -20,7 +20,7 @@ def own_service(study: StudySpec, folder: Path) -> Iterator[Client]:
     """A client of a service that ends with the block; its state stays in the study's folder.
 
     Raises:
-        InvalidInput: a path of the study is not there.
+        InvalidInput: a path of the study does not exist.
         BertscapeError: the service did not start.
     """
     roots = readable_roots(study)
@@ -36,14 +36,14 @@ def readable_roots(study: StudySpec) -> tuple[Path, ...]:
     """The folders that hold what the study names, where its links lead included.
 
     Raises:
-        InvalidInput: a path is not there.
+        InvalidInput: a path does not exist.
     """
     roots: set[Path] = set()
 
     def note(key: str, text: str) -> str:
         path = Path(text)
         if not path.exists():
-            raise InvalidInput.of(ProblemType.PATH_NOT_FOUND, key, text, "a path that is there")
+            raise InvalidInput.of(ProblemType.PATH_NOT_FOUND, key, text, "a path that exists")
         files = path.iterdir() if path.is_dir() else [path]
         roots.update(file.resolve().parent for file in files)  # a hub's cache is full of links
         roots.add(path.resolve() if path.is_dir() else path.resolve().parent)

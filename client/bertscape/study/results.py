@@ -33,7 +33,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True)
 class StudyResults:
-    """Everything that is there; `missing` and `failed` say what is not.
+    """Everything that exists; `missing` and `failed` name the rest.
 
     A start is "pretrained", "scratch", or "longer-5" for five epochs from the pre-trained start.
     """

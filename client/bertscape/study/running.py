@@ -1,4 +1,4 @@
-"""Running a study: every step is a job of a service, submitted once what it needs is there.
+"""Running a study: every step is a job of a service, submitted once its inputs exist.
 
 It may be interrupted at any moment and called again: each job's idempotency key is a hash of all
 that its result depends on, so that equal steps find the jobs that they had, done or under way.
@@ -64,8 +64,8 @@ def run_study(
 
     Args:
         study: a study, or the path of its YAML or JSON file.
-        folder: of the results; made where it is not there. Called with the folder of an earlier
-            call, it goes on from there.
+        folder: of the results; created if it does not exist. Called with the folder of an earlier
+            call, it continues from there.
         client: of the service that runs the jobs.
         alone: nobody else uses that service: jobs that an earlier call began there, and this study
             no longer wants, are cancelled. Of a shared one another study may want them.
@@ -201,7 +201,7 @@ class _Run:
     # --- taking in ------------------------------------------------------------------------------
 
     def _take(self, step: Step) -> None:
-        """What became of a step's job since it was looked at last."""
+        """What happened to a step's job since the last look."""
         job, known = self._jobs[step.key], self._record.steps[step.key]
         if job.state == COMPLETED:
             if known.file is None or not (self.folder / known.file).is_file():

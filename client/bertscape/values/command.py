@@ -27,7 +27,7 @@ class Command:
     requires: tuple[str, ...] = ()  # top-level modules that `run` needs
 
     def require(self) -> None:
-        """Raise `MissingExtra`, with the install command, where a module is not installed."""
+        """Raise `MissingExtra`, with the install command, if a module is not installed."""
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         if missing:
             detail = (

@@ -102,10 +102,10 @@ _TITLE = {
     ProblemType.PATH_NOT_FOUND: "Path not found",
     ProblemType.PATH_NOT_ALLOWED: "Path outside the allowed roots",
     ProblemType.INVALID_CHECKPOINT: "Invalid checkpoint",
-    ProblemType.CHECKPOINT_MISMATCH: "Checkpoints do not fit together",
+    ProblemType.CHECKPOINT_MISMATCH: "Checkpoints do not match",
     ProblemType.INVALID_DATA: "Invalid data",
     ProblemType.INPUT_CHANGED: "An input changed since the job began",
-    ProblemType.DOES_NOT_FIT: "The job does not fit the memory",
+    ProblemType.DOES_NOT_FIT: "The job does not fit into memory",
     ProblemType.IDEMPOTENCY_CONFLICT: "Idempotency key used for another body",
     ProblemType.JOB_NOT_FOUND: "No such job",
     ProblemType.SURFACE_NOT_READY: "No tile is done yet",
@@ -131,7 +131,7 @@ class Problem:
     key: str | None = None  # the path of the key in the job spec, as in "data.train.path"
     value: str | None = None  # the offending value, as text
     expected: str | None = None  # what would have been right
-    errors: tuple["Problem", ...] = ()  # where several keys are wrong, each of them
+    errors: tuple["Problem", ...] = ()  # if several keys are wrong, each of them
 
     def to_json(self) -> dict[str, Any]:
         """The problem object, ready for `json.dumps`."""
@@ -188,10 +188,10 @@ class InvalidInput(BertscapeError):
 
         Args:
             kind: the stable kind of problem.
-            key: the key in the job spec or the command's option, or None where there is none.
+            key: the key in the job spec or the command's option, or None if there is none.
             value: the offending value; its `repr` stands in the message, shortened.
             expected: what would have been right, as the end of "expected …".
-            found: what is wrong with the value, where the value alone does not tell.
+            found: what is wrong with the value, if the value alone does not tell.
         """
         text = shortened(value)
         where = f"{key}: " if key else ""

@@ -68,14 +68,14 @@ class SelfCheck(_Found):
     beta: float
     expected: Numbers  # the freshly loaded backbone with θ1's head, plain Hugging Face model
     found: Numbers  # the evaluator at (alpha, beta)
-    passed: bool | None  # None where the precision only reports the difference
+    passed: bool | None  # None if the precision only reports the difference
 
 
 class TrajectoryFound(_Found):
     """The checkpoints of a trajectory: projections and true numbers, (T,) each."""
 
     step: tuple[int, ...]
-    alpha: tuple[float, ...]  # the paper's projection; NaN where it is not defined
+    alpha: tuple[float, ...]  # the paper's projection; NaN if it is not defined
     beta: tuple[float, ...]
     alpha_lsq: tuple[float, ...]  # least squares onto the plane, relative to its origin
     beta_lsq: tuple[float, ...]
@@ -87,7 +87,7 @@ class RoundingFound(_Found):
     """What a precision other than fp32 changed, at points that follow from the grid alone."""
 
     at: tuple[tuple[float, float], ...]  # (α, β) of each
-    train_loss: float  # the largest |difference| from fp32; NaN where one of the two alone is NaN
+    train_loss: float  # the largest |difference| from fp32; NaN if one of the two alone is NaN
     train_error: float
     eval_loss: float
     eval_error: float
@@ -114,7 +114,7 @@ class Pins(_Found):
     warnings: tuple[str, ...] = ()  # what a reader of the result must know; pins nothing
 
     def to_json(self) -> dict[str, Any]:
-        """As of any JSON model; without `warnings` if there are none."""
+        """As of any JSON model; without `warnings` where there are none."""
         values = super().to_json()
         if not self.warnings:
             del values["warnings"]
@@ -139,7 +139,7 @@ class Findings(Pins):
     cosine: float | None  # of the plane's x and y, so of δ1ᴳ and δ2ᴳ; None on a curve
     self_checks: tuple[SelfCheck, ...]
     trajectory: TrajectoryFound | None
-    group: GroupFound | None = None  # where not all layers move
+    group: GroupFound | None = None  # if not all layers move
     # By axis, of each principal component: the share of its trajectory's variance along it.
     explained_variance: dict[str, float] | None = None
     groups: tuple[GroupFound, ...] | None = None  # of a rollback, in the job's order

@@ -34,7 +34,7 @@ class ProblemDocument(BaseModel):
     key: str | None = None  # the key in the job spec, as in "data.train.path"
     value: str | None = None
     expected: str | None = None
-    errors: "list[ProblemDocument] | None" = None  # where several keys are wrong, each of them
+    errors: "list[ProblemDocument] | None" = None  # if several keys are wrong, each of them
 
 
 class _DocumentedAs:
@@ -77,7 +77,7 @@ class JobStage(_Open):
 
     stage: str  # in words
     done: int = 0
-    total: int = 0  # 0 where it is not known
+    total: int = 0  # 0 if it is not known
     # Of a training: the last of each number that was measured. Left out if nothing was.
     latest: _LogEntry | None = Field(default=None, exclude_if=lambda latest: latest is None)
 
@@ -99,7 +99,7 @@ class JobStatus(_Open):
     points_done: int = 0
     tiles_total: int = 0
     tiles_done: int = 0
-    eta_seconds: float | None = None  # until the last point; None where it cannot be told
+    eta_seconds: float | None = None  # until the last point; None if it cannot be told
     workers: int = 0  # that evaluate it now
     progress: JobStage | None = None
     error: _Problem | None = None  # why it failed

@@ -43,13 +43,13 @@ class LayerGroup:
 
     @property
     def holds_pooler(self) -> bool:
-        """Whether the pooler moves, where the model has one."""
+        """Whether the pooler moves, if the model has one."""
         return self.value in (ALL, POOLER)
 
     def prefix(self, count: int) -> int | None:
         """How many of the lowest of `count` encoder layers stay, with the embeddings below them.
 
-        None where the embeddings move, and with them all that layers are given.
+        None if the embeddings move, and with them all that layers are given.
 
         >>> LayerGroup((2, 5)).prefix(12), LayerGroup("pooler").prefix(12)
         (2, 12)

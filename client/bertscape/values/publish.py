@@ -12,11 +12,11 @@ from typing import IO
 def publishing(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file that takes the name `path` once the block has ended without an error.
 
-    Until then, and for ever where the block or the disk fails, the name keeps what it held: an
+    Until then, and forever if the block or the disk fails, the name keeps what it held: an
     older file, or nothing.
 
     Raises:
-        OSError: the folder is not there or not writable, or the disk is full.
+        OSError: the folder does not exist or not writable, or the disk is full.
     """
     # A name of our own, not tempfile's: its files are readable by their owner alone.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")

@@ -1,4 +1,4 @@
-"""What a fine-tuning left behind: its checkpoints, and how loss and error went on the way."""
+"""What a fine-tuning left behind: its checkpoints, and the loss and error on the way."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -9,7 +9,7 @@ from bertscape.values.json_values import plain
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One moment of a training; None where a number was not measured there."""
+    """One moment of a training; None if a number was not measured there."""
 
     step: int  # of the optimizer
     epoch: float  # passes over the training split, so far

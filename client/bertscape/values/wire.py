@@ -26,5 +26,5 @@ def checked_token(key: str, token: str) -> str:
     """
     if token and token.isascii() and token.isprintable() and " " not in token:
         return token
-    expected = "one line of printable ASCII characters, no blanks"
+    expected = "one line of printable ASCII without spaces"
     raise InvalidInput.of(ProblemType.INVALID_VALUE, key, "…", expected)

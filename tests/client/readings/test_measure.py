@@ -153,14 +153,14 @@ def test_measure_says_what_is_cut_off(tmp_path: Path, surface_of: Any, capsys: A
     out = capsys.readouterr().out
     assert "at least: touches the border" in out
     assert "at least: touches the border and holes" in out  # up to J(θ1) + 1
-    assert "% of the circle is known" in out
+    assert "% of the circle was evaluated" in out
 
 
 def test_measure_of_a_plane_without_the_end(tmp_path: Path, surface_of: Any, capsys: Any) -> None:
     path = tmp_path / "elsewhere.h5"
     write_surface(surface_of(bowl, end=None), path)
     assert main(["measure", str(path)]) == 0
-    assert "the grid does not hold θ1" in capsys.readouterr().out
+    assert "θ1 lies outside the grid" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

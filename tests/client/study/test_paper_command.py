@@ -83,7 +83,7 @@ def test_a_folder_is_asked_for(
 ) -> None:
     (tmp_path / "file").touch()
     assert paper("-o", str(tmp_path / "file"), "--url", "http://service") == 2
-    assert "file'; expected a folder, or a name that is free" in capsys.readouterr().err
+    assert "file'; expected a folder, or a new name" in capsys.readouterr().err
 
 
 def test_without_the_service_it_prints_the_install_command(

@@ -23,8 +23,8 @@ class Estimate:
     """
 
     value: float
-    stderr: float  # NaN where the surface does not tell
-    low: float  # ends of the 95 % interval; NaN where the surface does not tell
+    stderr: float  # NaN if the surface does not tell
+    low: float  # ends of the 95 % interval; NaN if the surface does not tell
     high: float
 
     @classmethod
@@ -67,6 +67,6 @@ class Estimate:
 
 
 def require_positive(key: str, value: float) -> None:
-    """Raise `InvalidInput` where an option of a reading is not a positive number."""
+    """Raise `InvalidInput` if an option of a reading is not a positive number."""
     if not (math.isfinite(value) and value > 0):
         raise InvalidInput.of(ProblemType.INVALID_VALUE, key, value, "a number above 0")

@@ -1,4 +1,4 @@
-"""Taking each reading once, where several parts of one work ask for the same."""
+"""Taking each reading once, although several parts of one work ask for it."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ _taken: ContextVar[dict[Hashable, tuple[Surface, Any]] | None] = ContextVar("tak
 def each_reading_once() -> Iterator[None]:
     """While the block lasts, the same reading of the same surface is taken once.
 
-    Outside such a block every call reads anew: the arrays of a surface may have changed. Blocks
+    Outside such a block every call reads again: the arrays of a surface may have changed. Blocks
     may be nested; the outermost one counts.
     """
     if _taken.get() is not None:

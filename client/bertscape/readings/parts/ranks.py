@@ -19,7 +19,7 @@ def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def standardised_ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Average ranks with mean 0 and length 1, (n,); None where all values are equal."""
+    """Average ranks with mean 0 and length 1, (n,); None if all values are equal."""
     centred = average_ranks(values) - (len(values) + 1) / 2
     length = float(np.linalg.norm(centred))
     return centred / length if length > 0 else None

@@ -16,7 +16,7 @@ class Region:
     """How large it is, and whether the grid shows all of it."""
 
     area: float  # in the product of the axes' units
-    touches_border: bool  # the region goes on, or may, beyond the grid
+    touches_border: bool  # the region continues beyond the grid, or may
     touches_holes: bool  # or into points that were not evaluated
 
 

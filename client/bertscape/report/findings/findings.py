@@ -46,7 +46,7 @@ def judge(results: StudyResults) -> tuple[Verdict, ...]:
 
 
 def _tasks(results: StudyResults, finding: str) -> tuple[str, ...]:
-    """Those of which the study asks for what the finding needs."""
+    """The tasks whose study asks for what the finding needs."""
     spec = results.spec
     match finding:
         case "robust-to-overfitting":
@@ -59,7 +59,7 @@ def _tasks(results: StudyResults, finding: str) -> tuple[str, ...]:
 
 
 def _optimum(compare: Callable[[Surface, Surface], Judgement]) -> Judge:
-    """By both surfaces, or by both curves where a surface is missing."""
+    """By both surfaces, or by both curves if a surface is missing."""
 
     def judged(results: StudyResults, task: str) -> Judgement:
         for found in (results.surfaces, results.curves):

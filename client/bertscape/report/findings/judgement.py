@@ -31,7 +31,7 @@ class Fact:
 
     name: str
     value: Estimate
-    unit: str  # "" where it has none
+    unit: str  # "" if it has none
     at_least: bool = False  # the true number may be larger: the grid does not show all of it
 
 
@@ -45,7 +45,7 @@ class Judgement:
 
 
 def undecided(reason: str, facts: Iterable[Fact] = ()) -> Judgement:
-    """The outcome where something is not there, or too uncertain."""
+    """The outcome if something is missing or too uncertain."""
     return Judgement(Outcome.UNDECIDED, reason, tuple(facts))
 
 
@@ -56,7 +56,7 @@ def apart(
     word: str,
     opposite: str,
 ) -> Judgement:
-    """By two intervals, where the finding is that the first lies above the second."""
+    """Judge by two intervals; the finding is that the first lies above the second."""
     if any(math.isnan(end) for one in (larger, smaller) for end in (one.low, one.high)):
         return undecided("an interval is not known", facts)
     if larger.low > smaller.high:
@@ -75,11 +75,11 @@ def difference_of(upper: tuple[float, float], lower: tuple[float, float]) -> Est
 
 
 def by_sign(difference: Estimate, facts: tuple[Fact, ...], word: str, opposite: str) -> Judgement:
-    """By the interval of a difference, where the finding is that it is above 0."""
+    """Judge by the interval of a difference; the finding is that it is above 0."""
     if math.isnan(difference.low + difference.high):
         return undecided("an interval is not known", facts)
     if difference.low > 0:
         return Judgement(Outcome.HOLDS, f"{word}: the interval lies above 0", facts)
     if difference.high < 0:
         return Judgement(Outcome.CONTRADICTED, f"{opposite}: the interval lies below 0", facts)
-    return undecided("the interval holds 0", facts)
+    return undecided("the interval includes 0", facts)

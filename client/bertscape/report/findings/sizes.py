@@ -1,4 +1,4 @@
-"""The size of an optimum as an estimate that says where the grid does not show all of it."""
+"""The size of an optimum as an estimate that says if the grid does not show all of it."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ from bertscape.results import Surface
 
 
 def size_of(found: OptimumArea | OptimumLength) -> Estimate:
-    """The area or the length; its interval has no upper end where the region may go on."""
+    """The area or the length; its interval has no upper end if the region may continue."""
     size = found.area if isinstance(found, OptimumArea) else found.length
     return _open_ended(size, found)
 
@@ -25,7 +25,7 @@ def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate | None:
     """Of the circle with the area that the region has on the plane itself, in parameter space.
 
     Returns:
-        None where y is a random direction, whose length is not recorded.
+        None if y is a random direction, whose length is not recorded.
     """
     if is_random(surface):
         return None

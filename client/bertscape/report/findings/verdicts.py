@@ -66,8 +66,8 @@ def wider_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     size can be told from another: it is then the level of 0.25 nat, or of 0.1, whichever is the
     first at which they do not.
 
-    Rule: it holds where the whole 95 % interval from the pre-trained start lies above that from
-    scratch, is contradicted where it lies below, and is undecided where they meet. A region that
+    Rule: it holds if the whole 95 % interval from the pre-trained start lies above that from
+    scratch, is contradicted if it lies below, and is undecided if they meet. A region that
     touches the grid's border or a hole has an interval without an upper end. Undecided too where a
     run did not end in an optimum: its training loss is not below ½ ln K, half of chance.
 
@@ -142,8 +142,8 @@ def flatter_optimum(pretrained: Surface, scratch: Surface) -> Judgement:
     ‖δ1‖; of radius 0.25 where a grid does not hold the larger one whole. Where y is a random
     direction it is the circle of the picture, whose axes have different units.
 
-    Rule: it holds where the whole 95 % interval from the pre-trained start lies below that from
-    scratch, is contradicted where it lies above, and is undecided where they meet, where no circle
+    Rule: it holds if the whole 95 % interval from the pre-trained start lies below that from
+    scratch, is contradicted if it lies above, and is undecided if they meet, where no circle
     is whole in both, and where a run did not end in an optimum (as in `wider_optimum`).
     """
     unit = units_of(pretrained).circle
@@ -172,7 +172,7 @@ def _by_rise(surfaces: Mapping[str, Surface], unit: str) -> Judgement:
 
 
 def _without_optimum(surfaces: Mapping[str, Surface]) -> str:
-    """Which run did not end below half of chance, as a reason; empty where both did."""
+    """Which run did not end below half of chance, as a reason; empty if both did."""
     for name, surface in surfaces.items():
         end, level = end_point(surface), 0.5 * math.log(surface.findings.classes)
         if end is not None and not end.train_loss < level:
@@ -197,8 +197,8 @@ def easier_optimization(
     since the one before, and stands at their middle (`middle_steps`), however often a run logs;
     logged losses are joined by lines.
 
-    Rule: it holds where the 95 % interval of that mean lies above 0, is contradicted where it lies
-    below, and is undecided where it holds 0, or where a log has fewer than five losses in common
+    Rule: it holds if the 95 % interval of that mean lies above 0, is contradicted if it lies
+    below, and is undecided if it holds 0, or if a log has fewer than five losses in common
     steps. A log has no standard errors: the noise of a logged loss is estimated from its second
     differences, σ² = mean((x₋ − 2x + x₊)²) / 6, and that of a mean of n is σ/√n. The step of each
     run's first logged loss below ½ ln K is given, and decides nothing.
@@ -249,7 +249,7 @@ def robust_to_overfitting(runs: Mapping[float, TrainingRun]) -> Judgement:
 
     Compared: the final evaluation error of the longest training with that of the shortest.
 
-    Rule: it is contradicted where the 95 % interval of the rise lies above 0, holds where it lies
+    Rule: it is contradicted if the 95 % interval of the rise lies above 0, holds if it lies
     below two percentage points and the former does not apply, and is undecided else: that an
     error does not rise can only be shown up to some margin. The interval has a width where an error
     is 0 or 1 too (`rate_difference`). The evaluation loss may rise, as confidence does; it is
@@ -287,8 +287,8 @@ def generalizes_better(pretrained: TrainingRun, scratch: TrainingRun) -> Judgeme
 
     Compared: the final models' error on the evaluation split.
 
-    Rule: it holds where the 95 % interval of (error from scratch − error from the pre-trained
-    start) lies above 0, is contradicted where it lies below, and is undecided where it holds 0.
+    Rule: it holds if the 95 % interval of (error from scratch − error from the pre-trained
+    start) lies above 0, is contradicted if it lies below, and is undecided if it holds 0.
     The interval is as of `robust_to_overfitting`.
     """
     difference = rate_difference(error_rate(scratch), error_rate(pretrained))
@@ -309,7 +309,7 @@ def surfaces_agree(surface: Surface) -> Judgement:
     Compared over all grid points with both: Spearman's rank correlation with 0, and the overlap of
     the lowest tenths of both with what chance gives (`readings.consistency`).
 
-    Rule: it holds where both 95 % intervals lie above these, is contradicted where one of them lies
+    Rule: it holds if both 95 % intervals lie above these, is contradicted if one of them lies
     below, and is undecided else.
     """
     found = consistency(surface)
@@ -340,8 +340,8 @@ def lower_layers_cost_less(rollback: Rollback) -> Judgement:
     Compared: what the evaluation error rises by where the highest layer group is put back to θ0,
     above what it rises by where the lowest is. Embeddings, pooler and `all` are no such groups.
 
-    Rule: it holds where the 95 % interval of that difference lies above 0, is contradicted where it
-    lies below, and is undecided where it holds 0, or where the two groups have a layer in common.
+    Rule: it holds if the 95 % interval of that difference lies above 0, is contradicted if it
+    lies below, and is undecided if it holds 0, or if the two groups have a layer in common.
     Both rises are of paired differences.
     """
     groups = dict(zip(rollback.groups[1:], rollback.spec.groups, strict=True))
@@ -367,7 +367,7 @@ def lower_layers_flatter(surfaces: Mapping[str, Surface]) -> Judgement:
     lowest and of the highest layer group, its radius in multiples of what fine-tuning moved each
     group by, ‖δ1ᴳ‖.
 
-    Rule: as of `flatter_optimum`, of the lowest group against the highest; undecided too where the
+    Rule: as of `flatter_optimum`, of the lowest group against the highest; undecided too if the
     two have a layer in common.
 
     Args:

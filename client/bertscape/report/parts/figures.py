@@ -36,7 +36,7 @@ _SPREAD = 50  # a loss whose largest value is so many times its smallest has a l
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: values over x, with standard errors where they are known."""
+    """One line: values over x, with standard errors if they are known."""
 
     label: str
     x: NDArray[np.float64]  # (n,)

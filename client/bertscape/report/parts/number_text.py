@@ -78,7 +78,7 @@ def mean_rise(circle: CircleRise) -> str:
 
 
 def _power(*sizes: float) -> tuple[float, str]:
-    """What to multiply by where all are small or one is huge, and the power of ten behind."""
+    """What to multiply by if all are small or one is huge, and the power of ten behind."""
     largest = max(sizes)
     if largest < _LEAST or _SMALL <= largest < _LARGE:
         return 1.0, ""
@@ -91,7 +91,7 @@ def _ten_to(exponent: int) -> str:
 
 
 def decimals_of(stderr: float) -> int:
-    """How many decimals show two digits of an error; three where there is none."""
+    """How many decimals show two digits of an error; three if there is none."""
     if not (math.isfinite(stderr) and stderr > 0):
         return 3
     return min(max(0, 1 - math.floor(math.log10(stderr))), _MOST_DECIMALS)

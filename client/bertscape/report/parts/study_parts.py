@@ -1,4 +1,4 @@
-"""The parts of a study's results, in order; and what is not there, in words."""
+"""The parts of a study's results, in order; and what is missing, in words."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar

@@ -67,7 +67,7 @@ _NOT_ASKED_FOR = Cell("not asked for", "missing")
 def _reasons(
     finding: str, verdicts: tuple[Verdict, ...]
 ) -> Iterator[tuple[str, str, Cell, str | Cell]]:
-    """A row for each task; one that says so where the study asks for it of none."""
+    """A row for each task; a single row that says so if the study asks for none."""
     there = [one for one in verdicts if one.finding == finding]
     if not there:
         yield STATEMENTS[finding], "", _NOT_ASKED_FOR, "The study does not ask for this part."

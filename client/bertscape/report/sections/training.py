@@ -81,7 +81,7 @@ def _evaluated(task: str, runs: Mapping[str, TrainingRun], x: str, label: str) -
 
 
 def _series(runs: Mapping[str, TrainingRun], value: str, x: str = "step") -> list[Series]:
-    """A line for each run: by its start, or in order where all are of longer trainings."""
+    """A line for each run: by its start, or in order if all are of longer trainings."""
     longer = all(start.startswith(LONGER) for start in runs)
     return [
         _line(start, run.output.log, value, x, place if longer else look_of(start))
@@ -102,7 +102,7 @@ def _line(start: str, log: tuple[LogEntry, ...], value: str, x: str, look: int) 
 
 
 def _equal_steps(task: str, runs: Mapping[str, TrainingRun]) -> Iterator[Table]:
-    """Training losses at the same steps, where there is more than one run."""
+    """Training losses at the same steps, if there is more than one run."""
     lines = {one.label: one for one in _series(runs, "loss") if np.isfinite(one.y).any()}
     if len(lines) < 2:
         return

@@ -41,7 +41,8 @@ class Training(Values):
     """
 
     start: Literal["pretrained", "scratch"] = Field(
-        default="pretrained", description="scratch: random weights of the architecture, by the seed"
+        default="pretrained",
+        description="scratch: random weights of this architecture from the seed",
     )
     labels: Annotated[
         tuple[str, ...] | None,
@@ -51,26 +52,27 @@ class Training(Values):
         default=3,
         ge=0,
         le=MAX_EPOCHS,
-        description="0: store the start, complete, and train nothing",
+        description="passes over the training split; 0 stores the complete start without training",
     )
     max_steps: int | None = Field(
-        default=None, ge=1, description="optimizer steps; they override the epochs"
+        default=None, ge=1, description="optimizer steps; overrides the epochs"
     )
     batch_size: int = Field(default=32, ge=1, description="examples of an optimizer step")
-    learning_rate: float = Field(default=2e-5, gt=0, description="at its peak")
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of all steps")
-    weight_decay: float = Field(default=0.01, ge=0, description="as AdamW has it")
+    learning_rate: float = Field(default=2e-5, gt=0, description="peak learning rate")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="warm-up, as a share of all steps")
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="linear", description="of the learning rate, after the warm-up"
+        default="linear", description="schedule of the learning rate after the warm-up"
     )
     seed: int = Field(
         default=0,
         ge=0,
         lt=2**32,
-        description="of the head, a random start, the order of the examples, and dropout",
+        description="seed of the head, a random start, the order of the examples, and dropout",
     )
     keep: Annotated[str | int, BeforeValidator(_checked_keep)] = Field(
-        default="epoch", description="a checkpoint each epoch, or each so many steps; the last too"
+        default="epoch",
+        description="keep a checkpoint each epoch or every so many steps; always the last",
     )
 
     def steps_per_epoch(self, examples: int) -> int:
@@ -104,7 +106,8 @@ class FinetuneSpec(JobSpec):
     model: FinetuneModel
     training: Training = Training()
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="of the matrix products; auto: bf16 where the GPU has it"
+        default="auto",
+        description="precision of matrix products; auto: bf16 if the GPU supports it",
     )
 
     @property

@@ -105,7 +105,7 @@ class JobSpec(Values, ABC):
 
     @abstractmethod
     def visited(self, visitor: Visitor) -> Self:
-        """The same spec, with what the visitor puts in the place of each source.
+        """The same spec, with what the visitor puts in place of each source.
 
         The same object if that changes nothing; else one that is not checked again.
         """

@@ -40,7 +40,7 @@ class LandscapeSpec(JobSpec):
     model: Model
     x: Direction = Direction(toward=FINETUNED)
     y: Direction | None = None
-    origin: Literal["pretrained", "finetuned"] = "pretrained"  # finetuned where layers is not all
+    origin: Literal["pretrained", "finetuned"] = "pretrained"  # finetuned if layers is not all
     layers: Layers = ALL_LAYERS
     grid: GridRanges = GridRanges()
     data: Data
@@ -64,7 +64,7 @@ class LandscapeSpec(JobSpec):
     @model_validator(mode="before")
     @classmethod
     def _default_origin(cls, value: Any) -> Any:
-        """A layer group moves from θ1 where the spec names no origin, and the spec then says so."""
+        """A layer group moves from θ1 if the spec names no origin, and the spec then says so."""
         if not isinstance(value, dict) or "origin" in value:
             return value
         everything = value.get("layers", ALL) in (ALL, ALL_LAYERS)

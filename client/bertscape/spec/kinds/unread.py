@@ -1,4 +1,4 @@
-"""What stands in the place of a spec that cannot be read any more."""
+"""What stands in place of a spec that cannot be read any more."""
 
 from collections.abc import Mapping
 from typing import Any, Self

@@ -20,7 +20,7 @@ class Hub(Values):
 class JobOutput(Values):
     """A checkpoint that a completed `finetune` job of the same service left behind.
 
-    The service puts its folder in the place of this when the job is submitted. Without a step it
+    The service puts its folder in place of this when the job is submitted. Without a step it
     is the first checkpoint where θ0 is asked for, all of them in a list, and else the last.
     """
 

@@ -16,11 +16,11 @@ Part = TypeVar("Part", bound=Values)
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What to put in the place of each source; the same object leaves all as it is.
+    """What to put in place of each source; the same object leaves all as it is.
 
     Attributes:
         checkpoint: from a checkpoint's key in the spec and the checkpoint to another one. Of a
-            list of checkpoints it may give several, which then stand in the place of the one.
+            list of checkpoints it may give several, which then stand in place of the one.
         path: the same for each data file.
     """
 
