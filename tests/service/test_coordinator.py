@@ -425,7 +425,7 @@ async def test_a_dispatcher_that_talks_nonsense_is_replaced(
         service.link.say(said)
         assert (await service.ended(job["id"]))["state"] == "completed"
         assert len(service.links) == 2
-    assert "the dispatcher is replaced" in caplog.text
+    assert "replacing the dispatcher" in caplog.text
 
 
 async def test_a_job_that_does_not_fit_is_refused_with_the_sizes(

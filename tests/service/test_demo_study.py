@@ -101,7 +101,9 @@ def test_neither_demo_touches_the_folder_of_the_other_or_of_anybody(
 
     def refused(make: Any, folder: str) -> None:
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(InvalidInput, match="expected an empty folder, or one that an earlier"):
+        with pytest.raises(
+            InvalidInput, match="expected an empty folder or the folder of an earlier"
+        ):
             make(tmp_path / folder, 0)
         assert sorted(tmp_path.rglob("*")) == before
 

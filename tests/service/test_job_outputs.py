@@ -229,7 +229,7 @@ async def test_a_random_start_needs_no_weights(run_service: Any, inputs: Any) ->
     (folder / "model.safetensors").unlink()
     async with run_service() as service:
         answer = await service.http.post("/v1/jobs", json=inputs.training())
-        assert "holds no safetensors" in answer.json()["detail"]
+        assert "has no safetensors file" in answer.json()["detail"]
         await trained(service, inputs, training={"start": "scratch"})
         (folder / "config.json").unlink()
         scratch = inputs.training(training={"start": "scratch"})

@@ -160,7 +160,7 @@ def test_a_place_where_others_could_swap_it_is_refused_by_name(place: Path) -> N
         new_private_folder([place])
     assert refused.value.problem.key == "TMPDIR"
     assert f"{place} lies in {place}, where others can replace folders" in str(refused.value)
-    assert "expected a folder of your own" in str(refused.value)
+    assert "expected your own folder" in str(refused.value)
     place.chmod(0o1777)
     assert new_private_folder([place]).parent == place
 
@@ -175,7 +175,7 @@ def test_a_place_with_a_long_name_is_refused_by_name(place: Path) -> None:
 @as_root
 def test_a_place_of_another_user_is_refused_by_name(place: Path) -> None:
     os.chown(place, NOBODY, NOBODY)
-    with pytest.raises(InvalidInput, match=f"{place}, which user {NOBODY} owns"):
+    with pytest.raises(InvalidInput, match=f"{place}, which belongs to user {NOBODY}"):
         new_private_folder([place])
 
 
@@ -196,7 +196,7 @@ def test_an_earlier_state_directory_is_closed_and_that_is_said(
     (tmp_path / "state").chmod(mode)
     StateDirectory.acquire(tmp_path / "state").release()
     assert is_private(tmp_path / "state")
-    assert f"others could enter {tmp_path / 'state'} (mode {mode:o})" in caplog.text
+    assert f"{tmp_path / 'state'} was open to other users (mode {mode:o})" in caplog.text
 
 
 def test_a_folder_for_other_things_is_not_closed_but_refused(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_folder_for_other_things_is_not_closed_but_refused(tmp_path: Path) -> 
     shared.mkdir()
     shared.chmod(0o755)
     (shared / "theses").mkdir()
-    with pytest.raises(InvalidInput, match=r"others can enter it \(mode 755\)") as refused:
+    with pytest.raises(InvalidInput, match=r"other users can enter it \(mode 755\)") as refused:
         StateDirectory.acquire(shared)
     assert refused.value.problem.key == "--state-dir"
     assert shared.stat().st_mode & 0o777 == 0o755

@@ -46,7 +46,7 @@ def new_private_folder(places: Sequence[Path] | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="bertscape-", dir=parent))
     if not is_private(folder):
         folder.rmdir()
-        raise _refused([(parent, "keeps no owners and modes")])
+        raise _refused([(parent, "does not keep owners and modes of files")])
     return folder
 
 
@@ -75,14 +75,14 @@ def _usual() -> list[Path]:
 def _fault(place: Path) -> str | None:
     """Why a private folder cannot be made in a place; None: it can."""
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        return "is not a folder that can be written"
+        return "is not a writable folder"
     if len(os.fsencode(place)) > _ROOM:
-        return f"has a name of more than {_ROOM} bytes, too long for Ray's sockets"
+        return f"has a path longer than {_ROOM} bytes, too long for Ray's sockets"
     resolved = place.resolve()
     for folder in (resolved, *resolved.parents):
         found = folder.stat()
         if found.st_uid not in _trusted():
-            return f"lies in {folder}, which user {found.st_uid} owns"
+            return f"lies in {folder}, which belongs to user {found.st_uid}"
         if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
             return f"lies in {folder}, where others can replace folders (no sticky bit)"
     return None
@@ -112,6 +112,6 @@ def _refused(faults: Sequence[tuple[Path, str]]) -> InvalidInput:
         ProblemType.INVALID_VALUE,
         "TMPDIR",
         os.environ.get("TMPDIR"),
-        f"a folder of your own with a name of at most {_ROOM} bytes, or one with the sticky bit",
+        f"your own folder, or one with the sticky bit, with a path of at most {_ROOM} bytes",
         "; ".join(f"{place} {fault}" for place, fault in faults),
     )

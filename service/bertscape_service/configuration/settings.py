@@ -67,7 +67,7 @@ class Settings:
         """Read the options of `serve`, then the environment.
 
         Raises:
-            InvalidInput: see the class; or the token file or an allowed root is not there.
+            InvalidInput: see the class; or the token file or an allowed root does not exist.
         """
         return cls(
             state_directory=_state_directory(options.state_dir, environment),

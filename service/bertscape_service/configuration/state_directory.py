@@ -119,12 +119,12 @@ def _close(path: Path) -> None:
         return
     mode = path.stat().st_mode
     if mode & stat.S_ISVTX or not _is_for_state(path):
-        raise _not_ours(path, f"others can enter it (mode {stat.S_IMODE(mode):o})")
+        raise _not_ours(path, f"other users can enter it (mode {stat.S_IMODE(mode):o})")
     path.chmod(PRIVATE)
     if not is_private(path):
-        raise _not_ours(path, "its file system keeps no modes")
+        raise _not_ours(path, "its file system does not keep modes")
     logger.warning(
-        "others could enter %s (mode %o): it is yours alone now", path, stat.S_IMODE(mode)
+        "%s was open to other users (mode %o); it is now private", path, stat.S_IMODE(mode)
     )
 
 
@@ -133,5 +133,5 @@ def _is_for_state(path: Path) -> bool:
 
 
 def _not_ours(path: Path, fault: str) -> InvalidInput:
-    expected = "a new folder, or one that is yours alone (chmod 700)"
+    expected = "a new folder, or a private one (chmod 700)"
     return InvalidInput.of(ProblemType.INVALID_VALUE, _OPTION, str(path), expected, fault)

@@ -89,7 +89,7 @@ class BusyWorkers:
 
 
 class Attempts:
-    """What workers were told to do, and what came of it.
+    """What workers were told to do, and the outcome.
 
     An attempt at a job that has ended is not written down. Every method belongs on the event
     loop's thread.

@@ -224,7 +224,7 @@ class Coordinator:
             self._take_in(message)
         except Exception as error:
             # It cannot be trusted from here on; the journal holds what it did.
-            logger.exception("the dispatcher is replaced, for it sent %s", shortened(message))
+            logger.exception("replacing the dispatcher, because it sent %s", shortened(message))
             self._dispatcher.give_up_on_it(f"a message of it could not be taken in: {error}")
         finally:
             self._stimulus = None

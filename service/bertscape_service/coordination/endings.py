@@ -38,10 +38,10 @@ class Endings:
         self._publish_later(job.job_id)
 
     async def cancel(self, job_id: str) -> bool:
-        """End the job because someone wants no more of it.
+        """End the job because someone cancelled it.
 
         Returns:
-            Whether that ended it; False if it had ended, or was never there.
+            Whether that ended it; False if it had ended or never existed.
 
         Raises:
             JournalUnavailable: the disk refuses.

@@ -17,7 +17,7 @@ JobOf = Callable[[str], JobRow | None]
 
 
 def with_outputs(spec: JobSpec, job_of: JobOf) -> JobSpec:
-    """The same spec with the folders of jobs' outputs in the place of the jobs.
+    """The same spec with the folders of jobs' outputs in place of the jobs.
 
     Args:
         spec: any job.

@@ -1,4 +1,4 @@
-"""What users do with jobs, and see of them: as it is committed, and as it goes right now."""
+"""What users do with jobs, and see of them: as committed, and its present progress."""
 
 import asyncio
 import uuid
@@ -109,7 +109,7 @@ class Jobs:
         return self._status(row)
 
     async def show(self, job_id: str) -> JobStatus:
-        """The job as it is committed, and as it goes.
+        """The job as committed, with its present progress.
 
         Raises:
             BertscapeError: job-not-found.
@@ -119,7 +119,7 @@ class Jobs:
     async def page(self, limit: int, after: str | None) -> tuple[list[JobStatus], str | None]:
         """At most so many jobs, the newest first, and the `after` of the next page.
 
-        Of a training's log the last entry alone is there.
+        Only the last entry of a training's log is included.
 
         Raises:
             BertscapeError: job-not-found, if there is no job `after`.
@@ -162,7 +162,7 @@ class Jobs:
 
 
 def no_such_job(job_id: str) -> BertscapeError:
-    """What is said of a job that is not there."""
+    """The answer if there is no such job."""
     detail = f"there is no job {shortened(job_id, 80)}"
     return BertscapeError(Problem(ProblemType.JOB_NOT_FOUND, detail, value=job_id[:80]))
 

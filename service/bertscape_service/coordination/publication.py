@@ -1,7 +1,7 @@
 """Surfaces and rollbacks as files: derived from the journal, never the other way round.
 
 A file is named JOB.REVISION.SHA256.h5. The job's revision counts what its result is made from, so
-a name means one content for ever, and a restarted service knows which files are still good. The
+a name means one content forever, and a restarted service knows which files are still good. The
 sha256 is that of the file: it is the entity tag, and it is worked out once, when the file is made.
 """
 
@@ -57,7 +57,7 @@ class Published:
 class Publication:
     """The published results of one state directory.
 
-    Every method may be called from any thread, and all but `give_back` read and write files for
+    Every method may be called from any thread, and all except `give_back` read and write files for
     a while. Results of different jobs are made beside each other, that of one job once.
     """
 
@@ -139,7 +139,7 @@ class Publication:
         return published
 
     def _replace(self, published: Published) -> None:
-        """Have this file in the place of an earlier one, which goes once nobody reads it."""
+        """Replace an earlier file by this one; the earlier is deleted once nobody reads it."""
         with self._guard:
             earlier = self._present.get(published.job_id)
             if earlier is not None and earlier.revision > published.revision:

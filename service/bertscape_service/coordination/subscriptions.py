@@ -46,7 +46,7 @@ class Subscriptions:
 
 
 class Commits:
-    """What is under way beside the loop: commits above all, and who is told once they are there.
+    """What runs beside the loop: mostly commits, and who is told once they are done.
 
     Args:
         subscriptions: who follows which job.

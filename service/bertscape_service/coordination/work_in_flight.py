@@ -59,7 +59,7 @@ class UnfinishedWork:
         return cls(row.id, row.spec, row.tile_points, left, row.findings)
 
     def shape_of(self, tile: int) -> tuple[int, int]:
-        """Of the tile's numbers: its points (0 if there is no such tile), numbers of each."""
+        """The shape of the tile's numbers: points (0 if there is no such tile), numbers of each."""
         points = min(self.tile_points, max(0, self.spec.point_count - tile * self.tile_points))
         return points, len(self.spec.number_names)
 

@@ -51,7 +51,7 @@ class Journal:
     """The jobs, tiles and attempts of one state directory.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; created if it does not exist.
         writer: what writes to it; by default one of its own. `close` closes it too.
 
     Raises:
@@ -91,7 +91,7 @@ class Journal:
         )
 
     def mark(self, job_id: str, state: JobState) -> "Future[bool]":
-        """Record how far an unfinished job is; False where it has ended."""
+        """Record how far an unfinished job is; False if it has ended."""
         return self._writer.submit(
             lambda connection: _set_state(connection, job_id, state, None), lasting=True
         )
@@ -99,7 +99,7 @@ class Journal:
     def end_job(
         self, job_id: str, state: JobState, error: Problem | None = None, *, lasting: bool = True
     ) -> "Future[bool]":
-        """Record that a job is completed, failed or cancelled; False where it had ended."""
+        """Record that a job is completed, failed or cancelled; False if it had ended."""
         return self._writer.submit(
             lambda connection: _set_state(connection, job_id, state, error), lasting=lasting
         )
@@ -119,7 +119,7 @@ class Journal:
     ) -> "Future[bool]":
         """Record a tile that is done, and a fine-tuning's output with it.
 
-        The result is False where the job has ended, or had this tile.
+        The result is False if the job has ended, or had this tile.
         """
         return self._writer.submit(
             lambda connection: _add_tile(connection, job_id, tile, attempt, output), lasting=True

@@ -50,9 +50,9 @@ class JournalWriter:
     Changes are applied in the order in which they came. Those that wait together share one
     transaction, and none of them is acknowledged before it is committed.
 
-    When the disk refuses, a change that is not `lasting` fails with `JournalUnavailable`. One
-    that is, for what it holds cannot be asked for again, stays at the head of the queue and is
-    tried until the disk takes it.
+    When the disk refuses, a change that is not `lasting` fails with `JournalUnavailable`. A
+    `lasting` one cannot be asked for again: it stays at the head of the queue and is tried until
+    the disk accepts it.
 
     Attributes:
         fault: Why the last transaction was refused; None while all is well.
@@ -113,7 +113,7 @@ class JournalWriter:
             self._commit_together(writes)
         except BaseException as error:  # noqa: BLE001  whatever it is, its future carries it
             if len(writes) > 1 and not _disk_refused(error):
-                for write in writes:  # one of them is at fault: the others must not suffer
+                for write in writes:  # one of them is at fault; the others must not fail too
                     self._commit_alone(write)
                 return
             self._refuse(writes, error)

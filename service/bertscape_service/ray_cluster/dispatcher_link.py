@@ -1,4 +1,4 @@
-"""The API's end of the dispatcher: starts it, speaks with it, and leaves nothing of it behind.
+"""The API's end of the dispatcher: starts it, speaks with it, and removes all that it leaves.
 
 One `DispatcherLink` is one life of one dispatcher. The dispatcher leads a process session of its
 own, so that a Ctrl-C in the terminal does not reach it and so that all it starts can be ended with
@@ -87,7 +87,7 @@ class _Record:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """The record at this path, or None where there is none that can be understood."""
+        """The record at this path, or None if there is no readable one."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -197,7 +197,7 @@ class DispatcherLink:
             self._outbox.put(message)
 
     def stop(self) -> None:
-        """End the dispatcher and all that it started; nothing of it is left on return."""
+        """End the dispatcher and all that it started; nothing of it remains on return."""
         with self._lock:
             self._stopping = True
             if self._process is None:

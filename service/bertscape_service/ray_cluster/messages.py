@@ -61,7 +61,7 @@ class WorkProgress:
 
 @dataclass(frozen=True, slots=True)
 class PrepareDone:
-    """From the dispatcher; becomes `JobPrepared`, after a `JobRefused` where the pins differ."""
+    """From the dispatcher; becomes `JobPrepared`, after a `JobRefused` if the pins differ."""
 
     job_id: str
     worker_id: str
@@ -76,7 +76,7 @@ class PrepareRefused:
     job_id: str
     worker_id: str
     problem: Problem
-    final: bool  # the input is wrong: no other attempt would help
+    final: bool  # the input is wrong: another attempt would not help
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class TileResult:
 
 @dataclass(frozen=True, slots=True)
 class TileRefused:
-    """From the dispatcher: a tile failed for its input is wrong, and no other attempt would help.
+    """From the dispatcher: a tile failed by a wrong input; another attempt would not help.
 
     Becomes `JobRefused`, and then a `TileFailed` that frees the worker.
     """

@@ -39,7 +39,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def started_at(pid: int) -> float | None:
-    """When the process of this id started, in Unix seconds; None where there is none."""
+    """When the process of this id started, in Unix seconds; None if there is none."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
@@ -60,7 +60,7 @@ def kill_session(session: int, spare: int | None = None, timeout_s: float = 5.0)
     Args:
         session: The session's id, which is its leader's process id.
         spare: The process id of a member that is left alive: the caller's own.
-        timeout_s: How long to go on, in seconds.
+        timeout_s: How long to continue, in seconds.
 
     Returns:
         Whether none was left at the end.
@@ -79,6 +79,6 @@ def kill_session(session: int, spare: int | None = None, timeout_s: float = 5.0)
 
 def _kill(process: psutil.Process) -> None:
     try:
-        process.send_signal(signal.SIGKILL)  # refuses where the id belongs to another by now
+        process.send_signal(signal.SIGKILL)  # refuses if the id belongs to another by now
     except psutil.Error:
         return

@@ -67,16 +67,16 @@ class Supervision:
         self._task = asyncio.create_task(self._keep_alive(), name="supervision")
 
     def send(self, message: object) -> None:
-        """Hand the dispatcher a message; dropped where there is none, for on_lost has told so."""
+        """Hand the dispatcher a message; dropped if there is none: on_lost has said so."""
         if self._link is not None:
             self._link.send(message)
 
     def gave_sign_of_life(self) -> None:
-        """The dispatcher works: the back-off starts anew."""
+        """The dispatcher works: the back-off starts again."""
         self._losses = 0
 
     def give_up_on_it(self, reason: str) -> None:
-        """Replace the present dispatcher, for what it says makes no sense."""
+        """Replace the present dispatcher, because what it says makes no sense."""
         self._resolve(self._lost, reason)
 
     async def stop(self) -> None:

@@ -29,15 +29,15 @@ DEATHS = (
     NodeDiedError,
     LocalRayletDiedError,
 )
-"""What awaiting an actor's answer raises where the actor, its node or Ray has died."""
+"""What awaiting an actor's answer raises if the actor, its node or Ray has died."""
 
 GRACE_S = 0.5  # a node that dies takes its workers along: they may be noticed first
-UNAVAILABLE_S = 60.0  # how long to find out what became of a worker that cannot be reached
+UNAVAILABLE_S = 60.0  # how long to find out what happened to an unreachable worker
 ANSWER_S = 5.0
 
 logger = logging.getLogger(__name__)
 
-Order = Callable[[Any], Awaitable[None]]  # told the actor; raises one of DEATHS where that dies
+Order = Callable[[Any], Awaitable[None]]  # told the actor; raises one of DEATHS if that dies
 
 
 class WorkerLife:
@@ -127,7 +127,7 @@ class WorkerLife:
         if isinstance(error, ActorUnavailableError) and not await self._is_dead():
             return False
         if self.description is None:
-            return True  # it never was on a node that is known; it had nothing to do either
+            return True  # it never was on a known node, and had nothing to do
         await asyncio.sleep(GRACE_S)
         try:
             return await asyncio.to_thread(self._cluster.node_lives, self.description.node_id)
@@ -138,7 +138,7 @@ class WorkerLife:
     async def _is_dead(self) -> bool:
         """Whether a worker that could not be reached is known to be dead in the end.
 
-        False where its node went silent, or where it answers again: a call was lost, but no
+        False if its node went silent, or if it answers again: a call was lost, but no
         process died.
         """
         for _ in range(int(UNAVAILABLE_S / ANSWER_S)):
@@ -156,5 +156,5 @@ class WorkerLife:
 
 
 async def _answer(reference: Any) -> Any:
-    """An object reference as a coroutine, for what asyncio accepts only as one."""
+    """An object reference as a coroutine, where asyncio accepts only coroutines."""
     return await reference

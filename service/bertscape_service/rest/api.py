@@ -257,7 +257,7 @@ async def health(journal: AskedJournal) -> Response:
 async def readiness(service: AskedService) -> Response:
     """Whether jobs can run: a live dispatcher with a worker."""
     if not service.is_ready:
-        detail = "no worker is ready; jobs can be submitted, and wait"
+        detail = "no worker is ready; submitted jobs wait for one"
         raise BertscapeError(Problem(ProblemType.UNAVAILABLE, detail))
     return _answer(Readiness(workers=len(service.workers())))
 
@@ -269,7 +269,7 @@ def _answer(model: BaseModel, status: int = 200, headers: dict[str, str] | None 
 
 
 async def _bounded_body(request: Request) -> bytes:
-    """The body, of which never more than the limit is held, whatever its header promises."""
+    """The body; never more than the limit is held, whatever its header promises."""
     body = bytearray()
     async for piece in request.stream():
         body += piece

@@ -53,7 +53,7 @@ class Gate:
             return Problem(ProblemType.HOST_NOT_ALLOWED, detail)
         origin = headers.get("origin")
         if scope["method"] not in _SAFE_METHODS and origin and _place(origin) != place:
-            detail = f"a page of {origin!r} may change nothing here"
+            detail = f"cross-origin write from {origin!r} refused"
             return Problem(ProblemType.HOST_NOT_ALLOWED, detail)
         if self._token is None or scope["path"] in OPEN_PATHS or self._bears_token(headers):
             return None
@@ -76,7 +76,7 @@ class Gate:
 
 
 def _place(origin: str) -> str | None:
-    """Host and port of an Origin; None where it has none, as "null"."""
+    """Host and port of an Origin; None if it has none, as "null"."""
     try:
         return urlsplit(origin.lower()).netloc or None
     except ValueError:
@@ -84,7 +84,7 @@ def _place(origin: str) -> str | None:
 
 
 def _name(url: str) -> str | None:
-    """The host of a URL without its port, in lower case; None where there is none."""
+    """The host of a URL without its port, in lower case; None if there is none."""
     try:
         return urlsplit(url).hostname
     except ValueError:

@@ -18,7 +18,7 @@ class Download(FileResponse):
 
     Args:
         published: the file.
-        when_sent: called once nothing of it is read any more.
+        when_sent: called once nobody reads it any more.
     """
 
     def __init__(self, published: Published, when_sent: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class Download(FileResponse):
 
 
 def _with_problems(scope: Scope, receive: Receive, send: Send) -> Send:
-    """A `send` that answers a range that cannot be had with a problem document."""
+    """A `send` that answers an unsatisfiable range with a problem document."""
     refused = False
 
     async def sent(message: Message) -> None:

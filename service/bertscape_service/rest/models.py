@@ -1,4 +1,4 @@
-"""What the routes answer with, beside the job object of `bertscape.values.JobStatus`."""
+"""What the routes answer with, besides the job object of `bertscape.values.JobStatus`."""
 
 from pydantic import BaseModel
 

@@ -35,7 +35,7 @@ _KIND_OF_STATUS = {
 def problem_response(
     problem: Problem, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The document; `status` is the kind's own but where HTTP has a better one."""
+    """The document; `status` is the kind's own, unless HTTP has a better one."""
     members = problem.to_json()
     members["status"] = status or problem.type.status
     added = dict(headers or {})
@@ -110,13 +110,13 @@ class _LastAnswer:
         except asyncio.CancelledError:
             if begun or scope["type"] != "http":
                 raise
-            problem = Problem(ProblemType.UNAVAILABLE, "the service ends")
+            problem = Problem(ProblemType.UNAVAILABLE, "the service is stopping")
             await problem_response(problem)(scope, receive, send)
 
 
 async def _on_hang_up(_: Request, __: Exception) -> Response:
-    # Nobody reads it: the client went away before its body had come.
-    return problem_response(Problem(ProblemType.MALFORMED_REQUEST, "the body has no end"))
+    # Nobody reads it: the client went away before its body was complete.
+    return problem_response(Problem(ProblemType.MALFORMED_REQUEST, "the body is incomplete"))
 
 
 async def _on_known(_: Request, error: Exception) -> Response:
@@ -138,14 +138,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     kind = _KIND_OF_STATUS.get(error.status_code, ProblemType.INTERNAL)
     what = f"{request.method} {request.url.path}"
     detail = {
-        ProblemType.NOT_FOUND: f"{what}: there is nothing at this address",
-        ProblemType.METHOD_NOT_ALLOWED: f"{what}: this address does not know the method",
+        ProblemType.NOT_FOUND: f"{what}: nothing exists at this address",
+        ProblemType.METHOD_NOT_ALLOWED: f"{what}: the method is not allowed at this address",
         ProblemType.LIMIT_EXCEEDED: f"{what}: the body is larger than 1 MiB",
     }.get(kind, f"{what}: {error.detail}")
     return problem_response(Problem(kind, detail), error.status_code, error.headers)
 
 
 async def _on_unknown(request: Request, _: Exception) -> Response:
-    # What happened stands in the log, with its traceback; a stranger is told no more than that.
-    detail = f"{request.method} {request.url.path}: an internal error; the service's log has more"
+    # The log says what happened, with its traceback; a stranger learns no more.
+    detail = f"{request.method} {request.url.path}: internal error; see the service's log"
     return problem_response(Problem(ProblemType.INTERNAL, detail))

@@ -15,8 +15,8 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     from bertscape.values import DEFAULT_TILE_POINTS
     from bertscape_service.configuration import DEFAULT_STATE_DIRECTORY, STATE_DIRECTORY_VARIABLE
 
-    _add_network_arguments(parser.add_argument_group("who may reach it"))
-    _add_cluster_arguments(parser.add_argument_group("what it computes on"))
+    _add_network_arguments(parser.add_argument_group("network and access"))
+    _add_cluster_arguments(parser.add_argument_group("cluster and workers"))
     parser.add_argument(
         "--state-dir",
         type=Path,
@@ -29,7 +29,7 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         default=0,
-        help="how long to wait for a service that still holds that folder (default: %(default)s)",
+        help="how long to wait while another service uses that folder (default: %(default)s)",
     )
     parser.add_argument(
         "--tile-points",
@@ -43,13 +43,13 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         default=Limits().points,
-        help="grid points that one job may have (default: %(default)s)",
+        help="most grid points of one job (default: %(default)s)",
     )
     parser.add_argument(
         "--end-with-input",
         action="store_const",
         const=True,
-        help="stop when standard input ends, as it does with the program that holds its other end",
+        help="stop when standard input ends (for programs that start a service)",
     )
 
 
@@ -74,14 +74,14 @@ def _add_network_arguments(group: argparse._ArgumentGroup) -> None:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="file with the bearer token that clients must send, needed beyond loopback "
+        help="file with the bearer token that clients must send; required beyond loopback "
         f"(default: ${TOKEN_VARIABLE}, else none)",
     )
     group.add_argument(
         "--allowed-host",
         action="append",
         metavar="NAME",
-        help="a further name that clients may know this service by; may be repeated",
+        help="a further name allowed in the Host header; may be repeated",
     )
     group.add_argument(
         "--allow-root",
@@ -103,7 +103,7 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="how many workers (default: one per GPU, else one per core, as memory allows)",
+        help="number of workers (default: one per GPU, else one per core, as memory allows)",
     )
     group.add_argument(
         "--cpus-per-worker",
@@ -152,16 +152,16 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="the folder for everything that it makes (default: demo, or with --paper demo-paper)",
+        help="the output folder (default: demo, or with --paper demo-paper)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the language and all training (default: 0)"
+        "--seed", type=int, default=0, help="seed of the language and of all training (default: 0)"
     )
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="everything that the paper shows, as `bertscape paper DIR/study.yaml` would do it; "
-        "interrupted, the same command goes on",
+        help="run the whole study of the paper, like `bertscape paper DIR/study.yaml`; "
+        "run it again to resume",
     )
 
 
@@ -182,7 +182,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 DEMO = Command(
     name="demo",
-    help="draw the landscapes of a small generated language, nothing downloaded",
+    help="draw the landscapes of a small generated language, without downloads",
     add_arguments=_add_demo_arguments,
     run=_demo,
     extra="all",

@@ -87,7 +87,7 @@ def make_room(folder: Path, marker: str, made: Sequence[str]) -> None:
     """A folder for a demo; what an earlier one of its kind made there goes.
 
     Args:
-        folder: made where it is not there.
+        folder: created if it does not exist.
         marker: the name of an empty file that says which demo's folder it is.
         made: names of the folders and files to remove.
 
@@ -99,7 +99,7 @@ def make_room(folder: Path, marker: str, made: Sequence[str]) -> None:
             ProblemType.INVALID_VALUE,
             "--output",
             str(folder),
-            "an empty folder, or one that an earlier demo made",
+            "an empty folder or the folder of an earlier demo",
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / marker).touch()

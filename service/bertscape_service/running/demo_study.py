@@ -1,7 +1,7 @@
 """`bertscape demo --paper`: a whole study on the generated language, nothing downloaded.
 
 It makes the text and a pre-trained BERT, writes `study.yaml` beside them, and runs that as
-`bertscape paper` would. Every number is computed then and there. Interrupted, it goes on.
+`bertscape paper` would. Every number is computed in this run. Run it again to resume.
 """
 
 from contextlib import closing
@@ -52,7 +52,8 @@ _TASK = """\
 def run_demo_study(folder: Path, seed: int) -> Path:
     """Make everything in `folder`: data, model, study and its results; returns the report.
 
-    A study of this seed that an earlier call began there goes on; one of another seed goes.
+    A study of this seed that an earlier call began there is resumed; one of another seed is
+    deleted.
 
     Raises:
         InvalidInput: the folder holds something that no earlier call made.
@@ -67,7 +68,7 @@ def run_demo_study(folder: Path, seed: int) -> Path:
 
 
 def _begin(folder: Path, file: Path, seed: int) -> None:
-    """Make what the study starts from, and last its file: where that is, all of it is."""
+    """Make what the study starts from, and last its file: if that exists, all of it does."""
     from bertscape_workers.generated_language import DEMO, pretrain, write_demo_data
 
     make_room(folder, _MARKER, (STUDY_FILE, "data", "runs", STUDY))

@@ -32,7 +32,7 @@ def serve(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM, then end everything within seconds.
 
     Raises:
-        InvalidInput: the state directory or the port is in use, or is not there to be used; or
+        InvalidInput: the state directory or the port is in use or cannot be used; or
             others could change what it makes.
     """
     logging.basicConfig(format="bertscape: %(message)s", level=logging.WARNING)

@@ -53,7 +53,7 @@ class JobAdmitted(Caused):
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled(Caused):
-    """Someone wants no more of this job; tiles in flight may finish."""
+    """Someone cancelled this job; tiles in flight may finish."""
 
     job_id: str
 
@@ -72,7 +72,7 @@ class JobRefused(Caused):
 
 @dataclass(frozen=True, slots=True)
 class DispatcherLost(Caused):
-    """Everything on Ray is gone: all workers, all prepared arrays. Nothing of it is an attempt.
+    """Everything on Ray is gone: all workers, all prepared arrays. This counts as no attempt.
 
     The next dispatcher reports CapacityChanged; until then the capacity is zero.
     """
@@ -105,7 +105,7 @@ class WorkerDied(Caused):
     Attributes:
         worker_id: As StartWorker named it.
         reason: What is known of the cause.
-        counts: True where its process alone died: an attempt at what it was running. False where
+        counts: True if its process alone died: an attempt at what it was running. False if
             its node or Ray died: no attempt.
     """
 
@@ -161,7 +161,7 @@ class TileFailed(Caused):
 
 @dataclass(frozen=True, slots=True)
 class TileAdvanced(Caused):
-    """A fine-tuning has kept a checkpoint that no attempt will do again; it goes on.
+    """A fine-tuning has kept a checkpoint that no attempt will do again; it continues.
 
     What failed on the way there says nothing of what is left: the tile's attempts count from here.
     """
@@ -173,7 +173,7 @@ class TileAdvanced(Caused):
 
 @dataclass(frozen=True, slots=True)
 class ArraysLost(Caused):
-    """A worker could not load the job's arrays, for the node that held them is gone: no attempt.
+    """A worker could not load the job's arrays, because their node is gone: no attempt.
 
     It stands in for the report on the tile that this worker was given.
     """

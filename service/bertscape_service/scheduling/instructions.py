@@ -69,14 +69,14 @@ class RunTile(Caused):
 
 @dataclass(frozen=True, slots=True)
 class DropJob(Caused):
-    """Forget a job's arrays. Work of it that is in flight may finish, or fail; both are fine."""
+    """Forget a job's arrays. Its work in flight may finish or fail; both are fine."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class MarkPreparing(Caused):
-    """The job is preparing: for the first time, or again for its arrays are gone."""
+    """The job is preparing: for the first time, or again because its arrays are gone."""
 
     job_id: str
 
@@ -101,10 +101,10 @@ class FailJob(Caused):
 
     Attributes:
         job_id: The job.
-        tile: The tile that failed too often, or None where preparing failed.
+        tile: The tile that failed too often, or None if preparing failed.
         error: The last error.
-        attempts: Attempts made at the tile or at preparing; 0 where none was (a refused job).
-        input_error: True where what the user handed over is the cause.
+        attempts: Attempts made at the tile or at preparing; 0 if none was (a refused job).
+        input_error: True if the user's input is the cause.
     """
 
     job_id: str

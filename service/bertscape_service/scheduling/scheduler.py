@@ -202,7 +202,7 @@ class Scheduler:
         return self._pool.snapshots()
 
     def job_state(self, job_id: str) -> JobState | None:
-        """The job's state; None where it is unknown, or ended long ago."""
+        """The job's state; None if it is unknown, or ended long ago."""
         job = self._find(job_id)
         return job.state if job else None
 
@@ -342,7 +342,7 @@ class Scheduler:
             self._ended.popitem(last=False)
 
     def _list(self, job: Job) -> None:
-        """Have the job on just the lists where it now belongs."""
+        """Put the job on exactly the lists where it now belongs."""
         self._runnable[job.device].keep(job, job.wants_workers)
         self._unprepared[job.device].keep(job, job.wants_preparing)
 
@@ -413,7 +413,7 @@ class Scheduler:
         return min((job for job in choices if job), key=lambda job: job.age, default=None)
 
     def _serve(self, job: Job, device: str) -> bool:
-        """Have an idle worker of the device do the job's next thing; False where none is idle."""
+        """Give an idle worker of the device the job's next work; False if none is idle."""
         tile = job.pending[0] if job.state is JobState.RUNNING else None
         told = Assignment(job, tile, job.preparings)
         worker = self._pool.assign_longest_idle(device, told)
@@ -485,7 +485,7 @@ class Scheduler:
             self._note(told.job.history, f"tile {event.tile} got further: its attempts count anew")
 
     def _release(self, worker: Worker) -> Assignment | None:
-        """Make a busy worker idle; return what it was told to do, or None where it was not busy."""
+        """Make a busy worker idle; return what it was told to do, or None if it was not busy."""
         told = self._pool.release(worker)
         if told is None or worker.device is None:
             return None
@@ -562,7 +562,7 @@ class Scheduler:
         return self._jobs.get(job_id) or self._ended.get(job_id)
 
     def _reporter(self, event: WorkerReady | WorkerDied | TileAdvanced | _Report) -> Worker | None:
-        """The worker that an event names; None where it is dead."""
+        """The worker that an event names; None if it is dead."""
         worker = self._pool.get(event.worker_id)
         if worker is None and not self._pool.was_named(event.worker_id):
             raise self._illegal("no such worker", event)

@@ -41,7 +41,7 @@ class WorkerSnapshot:
         state: Starting, idle or busy.
         device: Its device's model; None while it starts.
         job_id: The job that it works on, or None.
-        tile: The tile that it evaluates; None where it prepares, or is not busy.
+        tile: The tile that it evaluates; None if it prepares, or is not busy.
     """
 
     worker_id: str
@@ -62,7 +62,7 @@ class Assignment:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A worker that is not dead. Busy where it has an assignment, starting without a device."""
+    """A worker that is not dead. Busy if it has an assignment, starting without a device."""
 
     worker_id: str
     device: str | None = None
@@ -94,7 +94,7 @@ class WorkerPool:
         self._failed_starts = 0  # deaths of starting workers since one was last ready
 
     def get(self, worker_id: str) -> Worker | None:
-        """The worker of that name, or None where it is dead or was never there."""
+        """The worker of that name, or None if it is dead or never existed."""
         return self._workers.get(worker_id)
 
     def was_named(self, worker_id: str) -> bool:
@@ -118,7 +118,7 @@ class WorkerPool:
         return (device for device, idle in self._idle.items() if idle)
 
     def assign_longest_idle(self, device: str, assignment: Assignment) -> Worker | None:
-        """Make the longest idle worker of a device busy; None where all of them are."""
+        """Make the longest idle worker of a device busy; None if all of them are."""
         idle = self._idle[device]
         if not idle:
             return None
@@ -127,7 +127,7 @@ class WorkerPool:
         return worker
 
     def release(self, worker: Worker) -> Assignment | None:
-        """Make a busy worker idle; return what it was told to do, or None where it was not busy."""
+        """Make a busy worker idle; return what it was told to do, or None if it was not busy."""
         told, worker.assignment = worker.assignment, None
         if told is not None and worker.device is not None:
             self._idle[worker.device][worker.worker_id] = worker
