@@ -174,7 +174,12 @@ def test_no_file_of_any_folder_is_a_link_out_of_the_roots(
     link.unlink(missing_ok=True)
     link.symlink_to(secret)
     # Before it is opened: what it holds is no part of a checkpoint either.
-    refused(lambda: admit(spec, roots=roots), ProblemType.PATH_NOT_ALLOWED, key, "leads elsewhere")
+    refused(
+        lambda: admit(spec, roots=roots),
+        ProblemType.PATH_NOT_ALLOWED,
+        key,
+        "leads outside the allowed roots",
+    )
 
 
 def test_links_in_a_circle(bert: Inputs, tmp_path: Path) -> None:
@@ -219,7 +224,7 @@ def test_a_folder_without_safetensors_or_config(bert: Inputs, tmp_path: Path) ->
             kind,
             "model.pretrained",
             str(folder),
-            "holds no config.json",
+            "has no config.json",
         )
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     for call in (admit, find_checkpoints):
@@ -227,7 +232,7 @@ def test_a_folder_without_safetensors_or_config(bert: Inputs, tmp_path: Path) ->
             lambda call=call: call(with_model(bert, pretrained=folder)),
             kind,
             "model.pretrained",
-            "holds no safetensors; expected model.safetensors",
+            "has no safetensors file; expected model.safetensors",
         )
 
 
@@ -255,7 +260,7 @@ def test_a_file_cut_short(bert: Inputs, tmp_path: Path) -> None:
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-4])
     spec = with_model(bert, pretrained=folder)
-    refused(lambda: admit(spec), ProblemType.INVALID_CHECKPOINT, "model.pretrained", "is cut short")
+    refused(lambda: admit(spec), ProblemType.INVALID_CHECKPOINT, "model.pretrained", "is truncated")
 
 
 def test_an_index_that_leads_out_of_the_folder(bert: Inputs, tmp_path: Path) -> None:
@@ -373,7 +378,7 @@ def test_theta1_must_be_a_classifier(bert: Inputs, tmp_path: Path) -> None:
         lambda: admit(with_model(bert, finetuned=tmp_path)),
         ProblemType.INVALID_CHECKPOINT,
         "model.finetuned",
-        "is a BertForMaskedLM; expected a fine-tuned model …ForSequenceClassification",
+        "is a BertForMaskedLM; expected a fine-tuned …ForSequenceClassification model",
     )
 
 
@@ -413,11 +418,11 @@ def test_a_missing_column_names_those_there_are(bert: Inputs) -> None:
             lambda call=call: call(bert.spec(data=data)),
             ProblemType.INVALID_DATA,
             "data.text",
-            "'third' is no column of data.train",
+            "'third' is not a column of data.train",
             "one of its columns: first, second, label",
         )
     spec = bert.spec(data=bert.data(label="gold"))
-    refused(lambda: admit(spec), ProblemType.INVALID_DATA, "data.label", "'gold' is no column")
+    refused(lambda: admit(spec), ProblemType.INVALID_DATA, "data.label", "'gold' is not a column")
 
 
 def test_an_empty_file(bert: Inputs, tmp_path: Path) -> None:

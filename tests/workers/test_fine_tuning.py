@@ -268,7 +268,7 @@ def rows(*labels: object) -> list[Row]:
         (("good", "0.5"), r"data\.label: \['0\.5'\]"),
         (
             tuple(f"title {number}" for number in range(1001)),
-            r"data\.label: 1001 different labels stand there; expected at most 1000 ",
+            r"data\.label: 1001 different labels are in the data; expected at most 1000 ",
         ),
         (tuple(range(1001)), r"data\.label: 1001 different labels"),
     ],

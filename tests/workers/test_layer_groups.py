@@ -302,7 +302,7 @@ def refused(inputs: Inputs, message: str, **changes: Any) -> None:
 def test_layers_that_the_model_has_not(three: Inputs, bert: Inputs) -> None:
     refused(three, r"layers: \[1, 4\]; .*within the 3 encoder layers", layers=[1, 4])
     refused(three, r"layers: \[3, 9\]; .*within the 3 encoder layers", layers=[3, 9])
-    refused(bert, r"layers: 'low'; .*not empty: the model has 2 encoder layer", layers="low")
+    refused(bert, r"layers: 'low'; .*non-empty group: the model has 2 encoder layer", layers="low")
 
 
 def test_a_pooler_that_the_model_has_not(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_pooler_that_the_model_has_not(tmp_path: Path) -> None:
 
 def test_layers_that_share_tensors(tmp_path: Path) -> None:
     inputs = make_inputs(tmp_path, AlbertConfig(**SIZES, embedding_size=16))
-    message = r"layers: 'high' .* belongs to no single layer; expected all"
+    message = r"layers: 'high' .* does not belong to a single layer; expected all"
     refused(inputs, message, layers="high")
     assert admit(inputs.spec()) == inputs.spec()
 

@@ -226,7 +226,11 @@ def test_each_checkpoint_is_checked_as_those_of_a_trajectory(
     for check in (admit, prepare):
         refused(lambda check=check: check(narrow), "y.pca[1]", "hidden_size")
     spec = bert.spec(x={"pca": [str(one) for one in folders]})
-    refused(lambda: admit(spec, roots=[bert.pretrained.parent]), "x.pca[0]", "leads elsewhere")
+    refused(
+        lambda: admit(spec, roots=[bert.pretrained.parent]),
+        "x.pca[0]",
+        "leads outside the allowed roots",
+    )
     refused(lambda: admit(spec, Limits(trajectory=COUNT - 1)), "x.pca: 5 checkpoints; expected")
     (tmp_path / "link").symlink_to(folders[0])
     linked = admit(bert.spec(y={"pca": [str(tmp_path / "link"), str(folders[1])]}))

@@ -95,7 +95,7 @@ _PLACEHOLDER = re.compile(r"LABEL_([0-9]+)")  # what transformers calls a class 
 
 
 def position_limit(config: Config) -> int | None:
-    """How many tokens the model can tell apart by their position; None where nothing limits it."""
+    """How many tokens the model can tell apart by their position; None if nothing limits it."""
     for name in _POSITION_KEYS:
         count = config.get(name)
         if isinstance(count, int) and count > 0:
@@ -106,7 +106,7 @@ def position_limit(config: Config) -> int | None:
 
 
 def refuse_long_inputs(config: Config, max_length: int) -> None:
-    """Raise `InvalidInput` where `max_length` is above what the model has positions for."""
+    """Raise `InvalidInput` if `max_length` is above what the model has positions for."""
     limit = position_limit(config)
     if limit is not None and max_length > limit:
         raise InvalidInput.of(
@@ -118,7 +118,7 @@ def refuse_long_inputs(config: Config, max_length: int) -> None:
 
 
 def refuse_other_positions(config: Config, key: str) -> None:
-    """Raise `InvalidInput` where transformers would compute other positions than the config's."""
+    """Raise `InvalidInput` if transformers would compute other positions than the config's."""
     found, family = config.get("position_embedding_type"), config.get("model_type")
     known = _POSITION_TYPES.get(str(family), _ABSOLUTE)
     if found is not None and found not in known:
@@ -132,7 +132,7 @@ def refuse_other_positions(config: Config, key: str) -> None:
 
 
 def refuse_other_heads(config: Config, key: str, source: str) -> None:
-    """Raise `InvalidInput` for any head but that of a single-label classifier.
+    """Raise `InvalidInput` for every head except a single-label classifier's.
 
     The loss of a regression or a multi-label head is no cross-entropy over classes.
     """
@@ -208,7 +208,7 @@ def label_index(config: Config) -> dict[str, int]:
 
 
 def refuse_other_labels(config: Config, key: str, source: str) -> None:
-    """Raise `InvalidInput` where a head's class names contradict each other.
+    """Raise `InvalidInput` if a head's class names contradict each other.
 
     A table of placeholders says nothing: `label2id` keeps them where `config.id2label` alone was
     set. Else `label2id` must be the inverse of `id2label`.
@@ -278,10 +278,10 @@ def _told(names: Mapping[str, int]) -> str:
 def refuse_other_architecture(
     finetuned: tuple[Config, str], other: tuple[Config, str], key: str
 ) -> None:
-    """Raise `InvalidInput` where two checkpoints cannot share a plane.
+    """Raise `InvalidInput` if two checkpoints cannot share a plane.
 
     Args:
-        finetuned: the config of θ1, which fixes what every point computes, and where it is from.
+        finetuned: the config of θ1, which fixes what every point computes, and its source.
         other: the same of another checkpoint.
         key: the other checkpoint's key in the job spec.
     """

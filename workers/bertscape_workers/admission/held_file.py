@@ -17,7 +17,7 @@ class HeldElsewhere(Exception):
 
 
 def take(path: Path) -> FileIO:
-    """Hold a file, which is made where it is missing, until it is closed or this process ends.
+    """Hold a file, which is created if it does not exist, until it is closed or this process ends.
 
     Raises:
         HeldElsewhere: another process holds it, or this one does by an earlier call.

@@ -51,9 +51,7 @@ def members(group: LayerGroup, tensors: Sequence[tuple[str, ...]], key: str = "l
     if layers.stop > count:
         raise _refusal(key, group, f"a range within the {count} encoder layers of the model")
     if group.value not in (EMBEDDINGS, POOLER) and not layers:
-        raise _refusal(
-            key, group, f"a non-empty group: the model has {count} encoder layer(s)"
-        )
+        raise _refusal(key, group, f"a non-empty group: the model has {count} encoder layer(s)")
     moving = tuple(part == group.value or part in layers for part in parts)
     return Members(moving, (layers.start, layers.stop) if layers else None)
 

@@ -38,12 +38,12 @@ class MemoryNeed:
 class MemoryLimits:
     """What there is, in bytes."""
 
-    worker: int  # of its GPU, where it has one
+    worker: int  # of its GPU, if it has one
     object_store: int
     gpu: bool = False
 
     def check(self, need: MemoryNeed) -> None:
-        """Raise `InvalidInput` (does-not-fit), with the sizes, where the job needs more."""
+        """Raise `InvalidInput` (does-not-fit), with the sizes, if the job needs more."""
         for what, needed, there in (
             ("object store of a node", need.object_store, self.object_store),
             ("memory of a worker", need.worker, self.worker),
@@ -75,10 +75,10 @@ def memory_for(
         directions: 1 of a curve, 2 of a surface.
         config: of the model.
         max_length: tokens of the longest example.
-        splits: bytes of both tokenized splits, where they are known.
-        tokens: of both splits, where they are known.
-        states: hidden states that are the same at every point, where they are known; they are
-            kept where they fit in `KEPT_STATES`.
+        splits: bytes of both tokenized splits, if they are known.
+        tokens: of both splits, if they are known.
+        states: hidden states that are the same at every point, if they are known; they are
+            kept if they fit in `KEPT_STATES`.
         gpu: whether a worker evaluates on a GPU, in larger blocks.
     """
     vector = _FLOAT * parameters
@@ -100,7 +100,7 @@ def memory_for_training(parameters: int, splits: int = 0) -> MemoryNeed:
 
     Args:
         parameters: of the model.
-        splits: bytes of both tokenized splits, where they are known.
+        splits: bytes of both tokenized splits, if they are known.
     """
     # Weights, gradients and AdamW's two moments.
     own = 4 * _FLOAT * parameters + splits + PROCESS

@@ -93,7 +93,7 @@ def whole_config(files: CheckpointFiles, family: str) -> Config:
 
     Args:
         files: the checkpoint.
-        family: the `model_type` where it names none.
+        family: the `model_type` if it names none.
 
     Raises:
         InvalidInput: transformers cannot read it.
@@ -184,7 +184,7 @@ class StoredBackbone:
 
     @classmethod
     def find(cls, files: CheckpointFiles, layout: Layout) -> "StoredBackbone":
-        """Raises `InvalidInput` where a tensor is missing or of another shape."""
+        """Raises `InvalidInput` if a tensor is missing or has another shape."""
         return cls(files, layout, tuple(find_tensors(files, _wanted(layout), _EVERY_TENSOR)))
 
     def rows(self, index: int, rows: slice) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def pick_device() -> str:
-    """The GPU where there is one, else the CPU."""
+    """The GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

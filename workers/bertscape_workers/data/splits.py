@@ -29,7 +29,7 @@ class TokenizedSplit:
     """n examples of T tokens in all, unpadded, one after the other, in the order of the file."""
 
     tokens: NDArray[np.int32]  # (T,)
-    token_types: NDArray[np.int32] | None  # (T,); None where the model has none
+    token_types: NDArray[np.int32] | None  # (T,); None if the model has none
     lengths: NDArray[np.int32]  # (n,), special tokens included
     labels: NDArray[np.int64]  # (n,), in [0, K)
     class_by_name: ClassByName | None = None  # as `SplitFound.class_by_name`
@@ -71,7 +71,7 @@ class Vocabulary:
     """What the model can take: the bounds of ids, and whether it has token types."""
 
     tokens: int
-    token_types: int  # 0 where the model takes none
+    token_types: int  # 0 if the model takes none
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> "Vocabulary":

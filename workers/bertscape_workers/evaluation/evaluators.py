@@ -1,4 +1,4 @@
-"""Which evaluator a job gets: the packed one where it knows the model, else the reference."""
+"""Which evaluator a job gets: the packed one if it knows the model, else the reference."""
 
 import logging
 from functools import cache
@@ -49,7 +49,7 @@ def evaluator_for(inputs: EvaluatorInputs, device: str | None = None) -> Evaluat
 
     Args:
         inputs: of the job; the device must have their precision.
-        device: as torch names it; default: the GPU where there is one.
+        device: as torch names it; default: the GPU if there is one.
     """
     device = device or pick_device()
     reason = _not_packed(inputs)
@@ -60,7 +60,7 @@ def evaluator_for(inputs: EvaluatorInputs, device: str | None = None) -> Evaluat
 
 
 def _not_packed(inputs: EvaluatorInputs) -> str | None:
-    """Why the packed evaluator cannot do it; None where it can."""
+    """Why the packed evaluator cannot do it; None if it can."""
     encoder = find_encoder(inputs.config, inputs.layout, set(inputs.head))
     if encoder is None:
         if inputs.config.get("model_type") in ARCHITECTURES:

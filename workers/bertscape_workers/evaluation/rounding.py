@@ -57,7 +57,7 @@ def measure_rounding(
         tell: told of each point.
 
     Returns:
-        None where the job's precision is fp32.
+        None if the job's precision is fp32.
     """
     if inputs.precision == "fp32":
         return None

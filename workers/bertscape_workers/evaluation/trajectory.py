@@ -47,7 +47,7 @@ def measure_trajectory(
         tell: told of each checkpoint.
 
     Returns:
-        (T,) of everything; None where the spec names no checkpoint.
+        (T,) of everything; None if the spec names no checkpoint.
     """
     if not checkpoints:
         return None

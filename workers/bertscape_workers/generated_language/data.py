@@ -30,7 +30,7 @@ def write_demo_data(folder: Path, seed: int, size: Size = DEMO) -> DemoData:
     """Write the corpus, and a training and an evaluation file for each task.
 
     Args:
-        folder: made where it is not there.
+        folder: created if it does not exist.
         seed: of the language and of every sentence.
         size: how much of it.
     """

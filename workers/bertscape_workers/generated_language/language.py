@@ -1,7 +1,7 @@
 """A small artificial language whose words belong to hidden classes.
 
 Every content word has two hidden features, a mood and a topic, of two values each; the content
-words of a sentence agree, but for a few, in both. Between them stand particles, which carry
+words of a sentence agree in both, except a few. Between them stand particles, which carry
 neither. Nothing in a word's letters tells its class: it shows only in the company that the word
 keeps. Text without labels therefore teaches the classes, and whoever has read it can judge a
 sentence of words that no labelled sentence held; nobody else can.

@@ -61,7 +61,7 @@ def train_tokenizer(corpus: Sequence[str]) -> PreTrainedTokenizerBase:
     """A WordPiece tokenizer with every word of the corpus as one token, and single letters."""
     trained: PreTrainedTokenizerBase = BertTokenizer().train_new_from_iterator(  # type: ignore[no-untyped-call]
         corpus,
-        vocab_size=10_000,  # so many that pieces go on being joined until no word is left in two
+        vocab_size=10_000,  # enough to join pieces until no word is left in two
         show_progress=False,
     )
     # Which pieces training met on the way, and every piece's id, differ from one training to the

@@ -71,7 +71,7 @@ class TileNumbers:
 
 @dataclass(frozen=True, slots=True)
 class InputsGone:
-    """The job's arrays could not be had: the node that held them is gone."""
+    """The job's arrays are lost: the node that held them is gone."""
 
     error: str
 
@@ -160,7 +160,7 @@ class EvaluationWorker:
 
     @ray.method(concurrency_group=PROGRESS)
     def stop(self, run: str) -> None:
-        """Have the fine-tuning of that name end after its present step; it may not have begun."""
+        """End the fine-tuning of that name after its present step; it may not have begun."""
         self._to_stop.add(run)
 
     @ray.method(num_returns=2)
@@ -209,7 +209,7 @@ class EvaluationWorker:
             self._to_stop.discard(order.run)
 
     def forget(self, object_id: str) -> None:
-        """Let go of the arrays of this id, where it is they that are held."""
+        """Let go of the arrays of this id, if these are held."""
         if self._loaded == object_id:
             self._unload()
 
@@ -256,7 +256,7 @@ def one_line(error: Exception) -> str:
 
 
 def last_line(error: Exception) -> str:
-    """The last line of an error's message, where Ray says what happened; else its type."""
+    """The last line of an error's message, if Ray says what happened; else its type."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     return _shortened(lines[-1] if lines else type(error).__name__)
 

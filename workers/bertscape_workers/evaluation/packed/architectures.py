@@ -101,7 +101,7 @@ class Encoder:
     activation: str  # between the feed-forward products, as transformers names it
     epsilon: float  # of every normalization
     projected: bool  # whether the embeddings are brought to the layers' width
-    padding: int | None  # the id that positions follow; None where they count from 0
+    padding: int | None  # the id that positions follow; None if they count from 0
 
     def embedding(self, name: str) -> str:
         """The full name of a module of the embeddings."""
@@ -133,7 +133,7 @@ class Encoder:
 
 
 def find_encoder(config: Config, layout: Layout, head: set[str]) -> Encoder | None:
-    """The model as the packed forward pass sees it; None where it cannot compute it.
+    """The model as the packed forward pass sees it; None if it cannot compute it.
 
     Args:
         config: of the classification model.

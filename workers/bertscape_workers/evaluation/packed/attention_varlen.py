@@ -47,7 +47,7 @@ def flash(
     mixed = varlen_attn(
         query, key, value, queries.bounds, keys.bounds, queries.longest, keys.longest
     )
-    return cast(torch.Tensor, mixed)  # a pair only where more than that is asked for
+    return cast(torch.Tensor, mixed)  # a pair only if more than that is asked for
 
 
 class VarlenAttention:

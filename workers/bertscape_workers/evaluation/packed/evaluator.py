@@ -69,7 +69,7 @@ class PackedEvaluator:
 
     Args:
         inputs: of a model that `find_encoder` knows.
-        device: as torch names it; default: the GPU where there is one.
+        device: as torch names it; default: the GPU if there is one.
         method: how to compute; default: what `method_for` has for the device and the precision.
 
     Raises:
@@ -192,7 +192,7 @@ class PackedEvaluator:
         ]
         places = torch.cat([block.examples for block in blocks])
         logits = torch.empty((len(split), found[0].shape[1]), dtype=torch.float64)
-        # In the file's order; fetched once, for a GPU stands still until its answer is fetched.
+        # In the file's order; fetched once, because a GPU stands still until its answer is fetched.
         logits[places] = torch.cat(found).to("cpu", torch.float64)
         return outcomes_of(logits, split.labels)
 

@@ -38,7 +38,7 @@ class Embeddings:
     positions: torch.Tensor  # (positions, E)
     types: torch.Tensor | None  # (token types, E)
     norm: Norm
-    projection: Linear | None  # E to H; None where they are equal
+    projection: Linear | None  # E to H; None if they are equal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 torch multiplies float32 matrices with MKL, which on AMD runs at less than half of what the cores
 can do, and multiplies small matrices slowly everywhere. oneDNN, which torch carries too, does both
-well, with the weights packed beforehand, and applies GELU on the way out.
+well, with the weights packed in advance, and applies GELU on the way out.
 
 Which library a device gets is a fixed rule, `products_for`, and never timed: equal devices give
 equal bytes.

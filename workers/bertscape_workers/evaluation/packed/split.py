@@ -1,7 +1,7 @@
 """A split as one array of real tokens: no padding, blocks of whole examples, groups of one length.
 
 Examples lie end to end in order of length, and are cut into blocks; a forward pass takes one block
-at a time. All but attention sees nothing but rows of tokens. Attention takes a block's examples
+at a time. Everything except attention sees only rows of tokens. Attention takes a block's examples
 group by group, each of one length.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bertscape_workers.data import TokenizedSplit
 
 # Blocks are filled up to a multiple of this many rows, and so are their first tokens: matrix
-# products are set up anew for each count of rows, and few counts are kept set up.
+# products are set up again for each count of rows, and few counts are kept set up.
 ROWS = 16
 
 Ints = NDArray[np.int64]
@@ -60,13 +60,13 @@ def position_ids(split: TokenizedSplit, padding: int | None) -> NDArray[np.int32
 
     Args:
         split: its tokens.
-        padding: None where positions count from 0. Else as RoBERTa numbers them: from
+        padding: None if positions count from 0. Else as RoBERTa numbers them: from
             padding + 1, over tokens that are not this id; one that is stands at `padding`.
     """
     real = np.ones(len(split.tokens), dtype=np.int32)
     if padding is not None:
         real[split.tokens == padding] = 0
-    # In place, for these are as long as the split.
+    # In place, because these are as long as the split.
     ids: NDArray[np.int32] = np.cumsum(real, dtype=np.int32)
     starts = split.starts
     ids -= np.repeat(ids[starts] - real[starts], split.lengths)
