@@ -1,4 +1,4 @@
-"""Preparing a rollback: as any job, but for θ0 and θ1 in the place of a plane."""
+"""Preparing a rollback: like any job, but with θ0 and θ1 in place of a plane."""
 
 from functools import partial
 

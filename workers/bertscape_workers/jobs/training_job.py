@@ -98,7 +98,7 @@ def train_here(
 
 @dataclass(frozen=True, slots=True)
 class TrainingRunner:
-    """Runs the one tile of the job, which is the whole training, or what is missing of it."""
+    """Runs the one tile of the job, which is the whole training, or its missing part."""
 
     inputs: TrainingInputs
 

@@ -28,7 +28,7 @@ from bertscape_workers.checkpoints import (
 from bertscape_workers.plane.directions import random_direction
 from bertscape_workers.plane.principal_components import principal_component
 
-_Place = dict[str, float]  # a coordinate by axis; 0 where none is given
+_Place = dict[str, float]  # a coordinate by axis; 0 if none is given
 
 _PARALLEL = 1e-10  # 1 − cos² below this: float32 directions that only rounding tells apart
 
@@ -60,7 +60,7 @@ class Plane:
     lengths: dict[str, float]  # by axis, toward checkpoints only: ‖checkpoint − θ0‖ as it was
     cosine: float | None  # of x and y; None on a curve
     holds_delta1: bool  # whether x is all of δ1 and the origin θ0, as the paper's projection needs
-    group: GroupFound | None  # where not all layers move: x and y are zero in all else
+    group: GroupFound | None  # if not all layers move: x and y are zero in all else
     explained_variance: dict[str, float]  # by axis, principal components only
 
 
@@ -128,7 +128,7 @@ def checkpoints_on_plane(
     """Each of θ0, θ1 and the axes' checkpoints that lies on the plane.
 
     With origin θ0 each checkpoint that an axis points toward lies on that axis. With origin θ1
-    the plane holds θ0, and so these checkpoints, only where one axis is δ1: θ0 is then at −1 on it.
+    the plane holds θ0, and so these checkpoints, only if one axis is δ1: θ0 is then at −1 on it.
     Where a layer group alone moves, the plane holds its origin alone.
 
     Returns:
@@ -164,7 +164,7 @@ def _members(request: PlaneRequest, layout: Layout) -> Members:
 def _restrict(
     directions: dict[str, Vector], group: Members, request: PlaneRequest, layout: Layout
 ) -> GroupFound:
-    """Set all but the group to zero, in place, and measure what is left."""
+    """Set everything outside the group to zero, in place, and measure the rest."""
     lengths = {}
     for axis in request.axes:
         for tensor, moves in zip(layout.tensors, group.moving, strict=True):
@@ -206,7 +206,7 @@ def _delta(checkpoint: CheckpointFiles, layout: Layout, theta0: Vector) -> Vecto
 
 
 def length_toward(delta: Vector, checkpoint: CheckpointFiles, request: PlaneRequest) -> float:
-    """‖delta‖, of a checkpoint minus θ0; `InvalidInput` where it is zero."""
+    """‖delta‖, of a checkpoint minus θ0; `InvalidInput` if it is zero."""
     length = norm(delta)
     if length == 0:
         raise InvalidInput.of(

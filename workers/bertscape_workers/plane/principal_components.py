@@ -89,7 +89,7 @@ def _gram(stored: Sequence[StoredBackbone], layout: Layout) -> tuple[_Floats, fl
 
 def _decompose(gram: _Floats) -> tuple[_Floats, _Floats]:
     """Eigenvalues, (T,), the largest first, and unit eigenvectors, (T, T), in their columns."""
-    # torch's, for the threads that the job has; results are promised for equal torch builds.
+    # torch's, with the job's threads; results are promised for equal torch builds.
     values, vectors = torch.linalg.eigh(torch.from_numpy(gram))
     return values.numpy()[::-1], vectors.numpy()[:, ::-1]
 
@@ -100,7 +100,7 @@ def _refuse_rounding(
     mean_squared: float,
     checkpoints: Sequence[CheckpointFiles],
 ) -> None:
-    """Refuse a component that may be nothing but rounding.
+    """Refuse a component that may be only rounding.
 
     Rounding moves each of the T checkpoints by u‖θ̄‖ at most, u = 2⁻²⁴, and so an eigenvalue that
     would be zero to T u²‖θ̄‖² at most; the sums in float64 add less than T 2⁻⁵² of the largest.
@@ -133,7 +133,7 @@ def _combine(stored: Sequence[StoredBackbone], layout: Layout, weights: _Floats)
     for part in _parts(stored, layout):
         for columns in _column_blocks(part):
             values = part.values[:, columns].astype(np.float64)
-            # Σᵢ wᵢ = 0 but for rounding, which λ₁/λ enlarges: with the mean it would show.
+            # Σᵢ wᵢ = 0 up to rounding, which λ₁/λ enlarges: with the mean it would show.
             values -= values.mean(axis=0)
             values *= weights[:, None]
             start = part.start + columns.start

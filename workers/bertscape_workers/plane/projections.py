@@ -60,7 +60,7 @@ def least_squares(delta: Vector, x: Vector, y: Vector | None, unit: float) -> Pr
 
 
 def _root(difference: float, size: float) -> float:
-    """√difference, where rounding alone may have made it negative; else NaN, never altered."""
+    """√difference, if only rounding may have made it negative; else NaN, never altered."""
     if difference < 0:
         return 0.0 if -difference <= _ROUNDING * size else math.nan
     return math.sqrt(difference)

@@ -50,10 +50,10 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
         *("-o", "--output"),
         type=Path,
         required=True,
-        help="the HDF5 file to write; of a finetune the folder for the checkpoints",
+        help="the HDF5 file to write; for a finetune the folder for the checkpoints",
     )
     parser.add_argument(
-        "--threads", type=_positive, default=1, help="CPU threads (default 1, as a worker has)"
+        "--threads", type=_positive, default=1, help="CPU threads (default 1, like a worker)"
     )
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
@@ -79,7 +79,7 @@ def _train(spec: "FinetuneSpec", options: Namespace, command: str) -> int:
     from bertscape_workers.jobs import train_here
 
     output = options.output.expanduser()
-    with _stages(f"bertscape {command}: interrupted; what is done lies in {output}") as stages:
+    with _stages(f"bertscape {command}: interrupted; checkpoints are in {output}") as stages:
         result = train_here(spec, output, stages, threads=options.threads)
     _report_training(result, as_json=options.json)
     return DONE
@@ -87,7 +87,7 @@ def _train(spec: "FinetuneSpec", options: Namespace, command: str) -> int:
 
 @contextmanager
 def _stages(interrupted: str) -> "Iterator[StageProgress]":
-    """Bars for the stages of a run; `interrupted` is said where it is."""
+    """Bars for the stages of a run; prints `interrupted` if it is."""
     from bertscape.http import StageProgress
 
     stages = StageProgress()
@@ -120,7 +120,7 @@ def _say(line: str) -> None:
 
 RUN = Command(
     name="run",
-    help="run a job of any kind in this process, without a service",
+    help="run a job in this process, without a service",
     add_arguments=_add_run_arguments,
     run=_run,
     extra="workers",
@@ -146,23 +146,41 @@ def _add_model_arguments(parser: ArgumentParser) -> None:
     source = model.add_mutually_exclusive_group(required=True)
     source.add_argument("--pretrained", type=Path, help="a checkpoint folder")
     source.add_argument("--hub", help="a checkpoint on the hub, by its id")
-    model.add_argument("--revision", help="of the hub id: a branch, a tag or a commit")
-    model.add_argument("--tokenizer", type=Path, help="a tokenizer's folder; default: beside it")
+    model.add_argument(
+        "--revision", help="revision of the --hub checkpoint: a branch, a tag or a commit"
+    )
+    model.add_argument(
+        "--tokenizer", type=Path, help="a tokenizer's folder (default: the checkpoint's)"
+    )
 
 
 def _add_data_arguments(parser: ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--train", required=True, help="the training split: a file, or its name")
-    data.add_argument("--eval", required=True, help="the evaluation split: a file, or its name")
-    data.add_argument("--dataset", help="a datasets id; --train and --eval then name its splits")
-    data.add_argument("--config", help="of the datasets id")
-    data.add_argument("--dataset-revision", help="of the datasets id")
-    data.add_argument("--text", nargs="+", required=True, metavar="COLUMN", help="one or two")
-    data.add_argument("--label", default="label", metavar="COLUMN", help="default: label")
-    data.add_argument("--max-length", type=_positive, default=128, help="in tokens (default 128)")
-    data.add_argument("--train-examples", type=_positive, help="train on a random sample")
-    data.add_argument("--eval-examples", type=_positive, help="evaluate on a random sample")
-    data.add_argument("--sample-seed", type=int, default=0, help="of the samples (default 0)")
+    data.add_argument(
+        "--train", required=True, help="the training split: a file, or with --dataset a split name"
+    )
+    data.add_argument(
+        "--eval", required=True, help="the evaluation split: a file, or with --dataset a split name"
+    )
+    data.add_argument("--dataset", help="a `datasets` id; --train and --eval then name its splits")
+    data.add_argument("--config", help="configuration of the --dataset")
+    data.add_argument("--dataset-revision", help="revision of the --dataset")
+    data.add_argument(
+        "--text", nargs="+", required=True, metavar="COLUMN", help="the text column, or two of them"
+    )
+    data.add_argument(
+        "--label", default="label", metavar="COLUMN", help="the label column (default: label)"
+    )
+    data.add_argument(
+        "--max-length", type=_positive, default=128, help="most tokens of an example (default 128)"
+    )
+    data.add_argument(
+        "--train-examples", type=_positive, help="train on a random sample of this many"
+    )
+    data.add_argument(
+        "--eval-examples", type=_positive, help="evaluate on a random sample of this many"
+    )
+    data.add_argument("--sample-seed", type=int, default=0, help="seed of the samples (default 0)")
 
 
 def _add_training_arguments(parser: ArgumentParser) -> None:
@@ -241,7 +259,10 @@ def _pretrained(options: Namespace) -> str | dict[str, str]:
         return {key: one for key, one in named.items() if one is not None}
     if options.revision is not None:
         raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, "--revision", options.revision, "it beside --hub only"
+            ProblemType.INVALID_VALUE,
+            "--revision",
+            options.revision,
+            "--hub as well: --revision needs --hub",
         )
     return _path(options.pretrained)
 
@@ -275,7 +296,7 @@ def _split(options: Namespace, where: str, examples: int | None) -> dict[str, An
 
 FINETUNE = Command(
     name="finetune",
-    help="fine-tune a classifier into a folder that is itself a trajectory",
+    help="fine-tune a classifier into a folder of checkpoints (a trajectory)",
     add_arguments=_add_finetune_arguments,
     run=_finetune,
     extra="workers",

@@ -29,13 +29,13 @@ def run_job(
     threads: int = 1,
     device: str | None = None,
 ) -> Result:
-    """Prepare a job and do every point of it, in their order; of a grid, coarse to fine.
+    """Prepare a job and evaluate every point in order; coarse to fine on a grid.
 
     Args:
         spec: with absolute paths; bound by no root.
         progress: told of each stage: its name, how much is done, of how much.
         threads: CPU threads; more of them change the last bits.
-        device: as torch names it; default: the GPU where there is one.
+        device: as torch names it; default: the GPU if there is one.
 
     Raises:
         InvalidInput: the spec asks for too much, or its inputs are wrong.

@@ -1,10 +1,10 @@
 """Fine-tuning with the Hugging Face `Trainer`, into a folder that is itself a trajectory.
 
-`checkpoint-0` holds θ0 as the run began: the pre-trained backbone, completed where it lacked its
+`checkpoint-0` holds θ0 as the run began: the pre-trained backbone, completed if it lacked its
 pooler, or a random one. Then follows one `checkpoint-<step>` for each epoch, or for every so many
 steps. Each is a complete sequence-classification checkpoint in safetensors, with its tokenizer
 beside it. Runs that are to share θ0 start from one `checkpoint-0`: its backbone is taken over bit
-for bit, the head is always drawn anew from the seed.
+for bit, the head is always drawn from the seed.
 """
 
 import math
@@ -282,7 +282,7 @@ def train(
     stop: Stop | None = None,
     kept: Kept | None = None,
 ) -> FineTuned:
-    """Run the training, or what is missing of it where the folder holds an earlier attempt.
+    """Run the training, or the rest of it if the folder holds an earlier attempt.
 
     Args:
         inputs: what `check` found.
@@ -321,7 +321,7 @@ def train(
 
 
 def refuse_existing_trajectory(output: Path) -> None:
-    """Raise `InvalidInput` where the folder holds a checkpoint: two runs never mix."""
+    """Raise `InvalidInput` if the folder holds a checkpoint: two runs never mix."""
     if found := trajectory(output):
         raise InvalidInput.of(
             ProblemType.INVALID_VALUE,

@@ -1,8 +1,8 @@
-"""The checkpoints of a fine-tuning on the disk: whole ones alone, and where a run goes on from.
+"""The checkpoints of a fine-tuning on the disk: only complete ones, and where a run resumes.
 
 A checkpoint is written in a folder of another name, brought to the disk, and renamed: a folder
 `checkpoint-<step>` is complete. The last one alone holds the state of the `Trainer` (optimizer,
-learning rate, random numbers), from which an interrupted run goes on. What stays of that when the
+learning rate, random numbers), from which an interrupted run resumes. What stays of that when the
 run has ended is `trainer_state.json`, the log.
 """
 
@@ -55,7 +55,7 @@ def _is_kept(path: Path) -> bool:
 
 @contextlib.contextmanager
 def held(output: Path) -> Iterator[None]:
-    """Keep every other run out of the folder, which is made where it is missing.
+    """Keep every other run out of the folder, which is created if it does not exist.
 
     Raises:
         InvalidInput: another process holds it, which the message names.
@@ -121,9 +121,9 @@ def clear_abandoned(output: Path) -> None:
 
 
 def resume_point(output: Path) -> Path | None:
-    """The checkpoint that a run goes on from; None: it has to begin anew.
+    """The checkpoint that a run resumes from; None: it starts over.
 
-    The one of step 0 holds no state, for nothing has been done then.
+    The one of step 0 holds no state, because nothing has been done then.
     """
     last = next(reversed(trajectory(output)), None)
     return last if last is not None and (last / _LOG).is_file() else None
@@ -177,7 +177,7 @@ def _why(place: Path, error: Exception) -> str:
 
 
 def _refusal(folder: Path) -> str | None:
-    """What the disk says to a file of some size, where it says anything."""
+    """What the disk says to a file of some size, if it says anything."""
     if not folder.is_dir():  # then it is the folder that was refused, in the error's own words
         return None
     try:

@@ -1,7 +1,7 @@
 """The model that a fine-tuning starts from, and the examples that it sees.
 
-θ0 is the checkpoint's backbone, completed from the seed where it lacks its pooler, or a random one
-of its architecture. The head is always drawn anew from the seed: those of other checkpoints are
+θ0 is the checkpoint's backbone, completed from the seed if it lacks its pooler, or a random one
+of its architecture. The head is always drawn from the seed: those of other checkpoints are
 never used.
 """
 
@@ -35,7 +35,7 @@ from bertscape_workers.data import (
 )
 
 MOST_CLASSES = 1000
-"""Of the labels in the data; more of them are hardly classes, but a column of another kind."""
+"""Of the labels in the data; with more of them it is probably another kind of column."""
 
 
 def starting_model(
@@ -46,7 +46,7 @@ def starting_model(
     Args:
         files: the checkpoint; from scratch it need hold no weights.
         labels: class names in the head's order.
-        seed: of the head, of a pooler that is not there, of a random backbone.
+        seed: of the head, of a missing pooler, of a random backbone.
         max_length: tokens of the longest example, which the model must have positions for.
         scratch: whether the backbone is drawn, too.
 
@@ -109,7 +109,7 @@ def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
 
 
 def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
-    """The checkpoint's backbone in float32, its pooler drawn from `seed` where it has none."""
+    """The checkpoint's backbone in float32, its pooler drawn from `seed` if it has none."""
     model: PreTrainedModel
     set_seed(seed)
     with _checkpoint_errors(files):
@@ -137,7 +137,7 @@ def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> P
 
 
 def _head(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """What is drawn anew: the heads of other checkpoints are never used."""
+    """What is drawn: the heads of other checkpoints are never used."""
     return {
         name: value for name, value in model.state_dict().items() if not _is_backbone(model, name)
     }
@@ -149,7 +149,7 @@ def _is_backbone(model: PreTrainedModel, name: str) -> bool:
 
 @contextmanager
 def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
-    """Name the checkpoint where transformers cannot read it."""
+    """Name the checkpoint if transformers cannot read it."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -179,7 +179,7 @@ def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
         )
     if len(found) > MOST_CLASSES:
         raise _wrong_labels(
-            len(found), f"at most {MOST_CLASSES} ({_NAMED})", "different labels stand there"
+            len(found), f"at most {MOST_CLASSES} ({_NAMED})", "different labels are in the data"
         )
     if not all(label.isascii() and label.isdecimal() for label in found):
         names = tuple(sorted(found))

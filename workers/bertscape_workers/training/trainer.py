@@ -21,7 +21,7 @@ from bertscape_workers.data import (
 from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
 
 LOGGED = 50
-"""Times that the training loss is logged in a run, beside once for each checkpoint."""
+"""Times that the training loss is logged in a run, besides once for each checkpoint."""
 
 Log = Sequence[Mapping[str, Any]]  # as the Trainer keeps it
 Logged = Callable[[LogEntry], None]
@@ -114,13 +114,13 @@ class _Watch(TrainerCallback):
             self._kept()
 
     def _look(self) -> None:
-        # An exception, for the Trainer would end its epoch first, and keep a checkpoint there.
+        # An exception, because the Trainer would end its epoch first, and keep a checkpoint there.
         if self._stop is not None and self._stop():
             raise Stopped
 
 
 def _log_with_each_checkpoint(control: Any) -> None:
-    """A run that goes on from there then logs the same means as one that never stopped."""
+    """A run that resumes there then logs the same means as one that never stopped."""
     if control.should_save:
         control.should_log = True
 
