@@ -447,9 +447,9 @@ def self_checks(
     precision: Format,
     device: str,
     tell: Progress,
-) -> tuple[SelfCheck, ...]:
     *,
     plain: bool = False,
+) -> tuple[SelfCheck, ...]:
     """The checkpoint of each place as the plain model has it, with θ1's head, and as found.
 
     Both on the job's device: on a GPU's host one thread would take minutes for each. Some examples
@@ -471,12 +471,12 @@ def self_checks(
     for done, place in enumerate(places):
         tell("self-checks", done, len(places))
         model = plain_model(place.files, finetuned, device)
-        expected = expected_numbers(model, splits["train"], splits["eval"])
         alone = {
             name: losses_alone(model, split.sample, finetuned) for name, split in splits.items()
         }
-        del model  # before the evaluator works, and before the next one is loaded
+        expected = expected_numbers(model, splits["train"], splits["eval"])
         evaluated = (finetuned, str(model.config.model_type)) if plain else None
+        del model  # before the evaluator works, and before the next one is loaded
         found = place.found()
         check = compare(place.name, place.at, expected, point_numbers(*found), precision)
         by_split = dict(zip(("train", "eval"), found, strict=True))
