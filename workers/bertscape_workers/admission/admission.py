@@ -279,6 +279,7 @@ def _check_checkpoints(folders: Sequence[_Folder], spec: JobSpec) -> None:
         return
     architecture.refuse_other_heads(finetuned.config, finetuned.key, str(finetuned.path))
     architecture.refuse_other_labels(finetuned.config, finetuned.key, str(finetuned.path))
+    unused_tensors.refuse_bare_encoder(finetuned.tensors, finetuned.key, str(finetuned.path))
     _check_groups(finetuned, spec)
     for folder in folders:
         if folder is not finetuned:

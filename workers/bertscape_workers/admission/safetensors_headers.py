@@ -20,12 +20,14 @@ from bertscape.values import (
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
+ADAPTER_FILE = "adapter_config.json"  # PEFT's, beside adapter_model.safetensors
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})  # what can be read as float32
 COMPLETE_CHECKPOINT_HINT = (
     "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
 )
 
 _SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
+_VARIANT = re.compile(r"model\.[^.]+(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
 
@@ -56,13 +58,24 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
         return (folder / SINGLE_FILE,)
     if (folder / INDEX_FILE).is_file():
         return tuple(sorted(_indexed(folder, key)))
-    raise InvalidInput.of(
-        ProblemType.INVALID_CHECKPOINT,
-        key,
-        str(folder),
-        f"{SINGLE_FILE} or {INDEX_FILE} in the folder",
-        "has no safetensors file",
-    )
+    expected, found = _without_weights(folder, key)
+    raise InvalidInput.of(ProblemType.INVALID_CHECKPOINT, key, str(folder), expected, found)
+
+
+def _without_weights(folder: Path, key: str) -> tuple[str, str]:
+    """What was expected, and what a folder holds from which no weights can be read."""
+    if (folder / ADAPTER_FILE).is_file():
+        base = read_json(folder / ADAPTER_FILE, key).get("base_model_name_or_path")
+        merged = "a whole model: load base and adapter, call PEFT's merge_and_unload(), save that"
+        return merged, f"is an adapter of {base}, without the weights of its base"
+    expected = f"{SINGLE_FILE} or {INDEX_FILE} in the folder"
+    variants = sorted(path.name for path in folder.iterdir() if _VARIANT.fullmatch(path.name))
+    if variants:
+        return expected, f"holds a variant alone, {variants[0]}: only weights without one are read"
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    if others:
+        return expected, f"holds safetensors of another name, {others[0]}"
+    return expected, "has no safetensors file"
 
 
 def unread_files(folder: Path, key: str) -> list[str]:

@@ -70,6 +70,17 @@ def _layer(name: str) -> int:
     return int(match[1]) if match else -1
 
 
+def refuse_bare_encoder(names: Iterable[str], key: str, source: str) -> None:
+    """Raise `InvalidInput` for a θ1 whose encoder was saved without the classifier's prefix.
+
+    `from_pretrained` finds either the encoder or the head in such a file.
+    """
+    found = [name for name in names if name.startswith("embeddings.")]
+    if found:
+        expected = "the names that save_pretrained gives to a classifier, as in bert.embeddings"
+        raise _refusal(found, key, source, expected, "holds its encoder without the prefix")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a classifier reads of a checkpoint, by the names in its state dict."""

@@ -40,6 +40,7 @@ _HUB_FILES = (
     "config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    "adapter_config.json",  # to say what it is
     "tokenizer*",
     "vocab*",
     "merges.txt",

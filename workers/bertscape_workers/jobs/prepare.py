@@ -289,6 +289,7 @@ def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
     """Raise `InvalidInput` where a checkpoint is not wholly what θ1's architecture computes."""
     finetuned = checkpoints.plane.finetuned
     known = known_tensors(skeleton(config))
+    unused_tensors.refuse_bare_encoder(tensor_names(finetuned), finetuned.key, finetuned.source)
     for files in checkpoints.named().values():
         names = list(tensor_names(files))
         unused_tensors.refuse_adapters(names, files.key, files.source)
