@@ -6,16 +6,26 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from bertscape_service.configuration import SAFE_PATH
 from bertscape_service.ray_cluster.dispatcher_link import DispatcherOptions
 from bertscape_service.ray_cluster.process_session import is_alive
+from bertscape_workers.admission import ENVIRONMENT
 
-__all__ = ["MEMORY_PER_WORKER", "Capacity", "Cluster", "capacity_of", "prepare_environment"]
+__all__ = [
+    "MEMORY_PER_WORKER",
+    "Capacity",
+    "Cluster",
+    "capacity_of",
+    "prepare_environment",
+    "worker_environment",
+]
 
 MEMORY_PER_WORKER = 1 << 30
 """Bytes: a node gets no second worker unless its memory holds this much for each.
@@ -28,6 +38,7 @@ WATCH_S = 0.25  # between two looks at the head's processes
 SILENCE_S = 10.0  # a head that gives no answer for so long is lost
 PROBE_S = 2.0  # for a node to accept a connection
 HEAD_PROCESSES = frozenset({"gcs_server", "raylet"})
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +56,10 @@ class Capacity:
 
 
 def capacity_of(nodes: Sequence[Node], options: DispatcherOptions) -> Capacity:
-    """How many workers there should be: one per GPU where there are GPUs, else one per core.
+    """How many workers there should be: one per GPU if there are GPUs, else one per core.
 
-    A cluster with GPUs has workers on these alone, for a job admits one kind of device. Every
-    worker gets `cpus_per_worker` cores and, where it is not alone, `MEMORY_PER_WORKER` or more;
+    A cluster with GPUs has workers on these alone, because a job admits one kind of device. Every
+    worker gets `cpus_per_worker` cores and, if it is not alone, `MEMORY_PER_WORKER` or more;
     `options.workers` overrides what memory allows, and is cut to what the cores or GPUs allow.
     """
     resources = [node["Resources"] for node in nodes if node["Alive"]]
@@ -87,6 +98,45 @@ def prepare_environment(options: DispatcherOptions) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
+def worker_environment(options: DispatcherOptions) -> dict[str, str]:
+    """What each worker must be started with.
+
+    The threads are set before torch is imported there: results depend on them. Ray calls the
+    methods on threads of its own, which without the rest keep no freed memory.
+    """
+    threads = dict.fromkeys(THREAD_VARIABLES, str(options.cpus_per_worker))
+    return {**threads, **ENVIRONMENT, **SAFE_PATH}
+
+
+@contextmanager
+def _workers_alone() -> Iterator[None]:
+    """Let Ray start only what workers need, in half of the time.
+
+    It has no options for the rest. It starts the dashboard's process even with
+    `include_dashboard=False` and waits for it; a monitor that starts more nodes; one that shows
+    logs; and in each node's agent the dashboard's part, unless that is not installed.
+    """
+    from ray._private import utils
+    from ray._private.node import Node
+
+    def start_nothing(*_: object, **__: object) -> None:
+        """Instead of a method that starts a process."""
+
+    unneeded = ("start_api_server", "start_monitor", "start_log_monitor")
+    replaced: list[tuple[Any, str, Callable[..., object]]] = [
+        *((Node, name, start_nothing) for name in unneeded),
+        (utils, "get_dashboard_dependency_error", lambda: ImportError("it is not wanted")),
+    ]
+    known = [getattr(owner, name) for owner, name, _ in replaced]
+    try:
+        for owner, name, other in replaced:
+            setattr(owner, name, other)
+        yield
+    finally:
+        for (owner, name, _), before in zip(replaced, known, strict=True):
+            setattr(owner, name, before)
+
+
 class Cluster:
     """A Ray cluster that this process is the driver of: its own, or one that it has joined.
 
@@ -103,7 +153,7 @@ class Cluster:
         self.dashboard: str | None = None
 
     def start(self) -> None:
-        """Start or join; from the main thread, for Ray's processes die with the one that starts."""
+        """Start or join; from the main thread, because Ray's processes end with that thread."""
         import ray
 
         quiet: dict[str, Any] = {
@@ -112,7 +162,12 @@ class Cluster:
             "logging_level": "WARNING",
         }
         if self.options.ray_address is None:
-            ray.init(address="local", num_cpus=self._cores(), _temp_dir=self._directory, **quiet)
+            # The workers that Ray starts ahead inherit it; with one of its own, an actor waits.
+            os.environ.update(worker_environment(self.options))
+            with _workers_alone():
+                ray.init(
+                    address="local", num_cpus=self._cores(), _temp_dir=self._directory, **quiet
+                )
             children = psutil.Process().children()
             self._head = [child for child in children if child.name() in HEAD_PROCESSES]
         else:
@@ -121,7 +176,7 @@ class Cluster:
             self.dashboard = context.dashboard_url or None
 
     def _cores(self) -> int | None:
-        """How many cores to tell Ray of: all, or more where more workers are asked for."""
+        """How many cores to tell Ray of: all, or more if more workers are asked for."""
         if self.options.workers is None:
             return None
         return max(os.cpu_count() or 1, self.options.workers * self.options.cpus_per_worker)
@@ -164,7 +219,7 @@ class Cluster:
             try:
                 capacity = self.capacity()
             except Exception:
-                logger.exception("the cluster's nodes could not be had")
+                logger.exception("the cluster's nodes could not be listed")
             else:
                 if capacity != known:
                     known = capacity
@@ -186,7 +241,7 @@ class Cluster:
 
 
 def _reach(address: str) -> None:
-    """Raise at once where nobody listens: Ray itself would go on trying for minutes."""
+    """Raise at once if nobody listens: Ray itself would keep trying for minutes."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return  # "auto"

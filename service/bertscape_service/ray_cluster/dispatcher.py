@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -42,12 +43,12 @@ class Pipe:
         self._lock = threading.Lock()
 
     def send(self, message: object) -> None:
-        """Send a message; one that nobody takes any more is dropped, for the end is near."""
+        """Send a message; one that nobody takes any more is dropped, because the end is near."""
         try:
             with self._lock:
                 self._connection.send(message)
         except OSError:
-            logger.warning("the API process takes no more messages")
+            logger.warning("the API process accepts no more messages")
 
     def listen(self, on_message: Callable[[object], None], on_end: Callable[[], None]) -> None:
         """Hand on each message that comes, and the end; from a thread of its own."""
@@ -110,17 +111,19 @@ def _start(
     patience = threading.Timer(START_S, end, [f"Ray did not start within {START_S:.0f} seconds"])
     patience.daemon = True
     patience.start()
-    cluster.start()
+    import ray  # noqa: F401  whole, before two threads import parts of it
+
+    # The rest is imported while Ray's processes start, which takes about as long.
+    with ThreadPoolExecutor(1) as aside:
+        parts = aside.submit(_load_parts, options.worker_class)
+        cluster.start()
+        dispatcher_class, worker_class = parts.result()
     patience.cancel()
     # Ray sets handlers of its own while it starts.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end("the dispatcher was told to end by a signal"))
 
-    from bertscape_service.ray_cluster.dispatching import (
-        Dispatcher,  # imports Ray: not before its environment
-    )
-
-    dispatcher = Dispatcher(cluster, _load(options.worker_class), pipe.send)
+    dispatcher = dispatcher_class(cluster, worker_class, pipe.send)
 
     def resize(found: Capacity) -> None:
         loop.call_soon_threadsafe(dispatcher.resize, found)
@@ -138,8 +141,8 @@ class Ending:
     """Calling it ends this process and its session; whichever thread calls first gives the reason.
 
     Args:
-        pipe: takes the reason to the API process, where that still listens.
-        directory: private, with Ray's temporary files in it; nothing of it is left.
+        pipe: takes the reason to the API process, if that still listens.
+        directory: private, for Ray's temporary files; removed at the end.
     """
 
     def __init__(self, pipe: Pipe, directory: str) -> None:
@@ -159,7 +162,7 @@ class Ending:
             self._end_all(1)
 
     def unheard(self) -> NoReturn:
-        """End all, for the pipe has ended: nobody is there to be told."""
+        """End all, because the pipe has ended: nobody listens any more."""
         with self._lock:
             logger.info("ending: the pipe to the API process ended")
             self._end_all(0)
@@ -170,10 +173,12 @@ class Ending:
         os._exit(status)
 
 
-def _load(name: str) -> type:
-    module, _, attribute = name.partition(":")
-    loaded: type = getattr(importlib.import_module(module), attribute)
-    return loaded
+def _load_parts(worker_class: str) -> "tuple[type[Dispatcher], type]":
+    """What imports Ray: not before its environment is set."""
+    from bertscape_service.ray_cluster.dispatching import Dispatcher
+
+    module, _, attribute = worker_class.partition(":")
+    return Dispatcher, getattr(importlib.import_module(module), attribute)
 
 
 def _parse() -> argparse.Namespace:

@@ -22,8 +22,12 @@ from bertscape.values import (
     Tile,
     TrainingOutput,
 )
-from bertscape_service.configuration import SAFE_PATH
-from bertscape_service.ray_cluster.cluster import MEMORY_PER_WORKER, Capacity, Cluster
+from bertscape_service.ray_cluster.cluster import (
+    MEMORY_PER_WORKER,
+    Capacity,
+    Cluster,
+    worker_environment,
+)
 from bertscape_service.ray_cluster.messages import (
     ClusterFound,
     DescribeJob,
@@ -46,7 +50,7 @@ from bertscape_service.scheduling import (
     WorkerDied,
     WorkerReady,
 )
-from bertscape_workers.admission import ENVIRONMENT, MemoryLimits
+from bertscape_workers.admission import MemoryLimits
 from bertscape_workers.jobs import (
     LIFETIME,
     PROGRESS,
@@ -63,7 +67,6 @@ from bertscape_workers.jobs import (
 __all__ = ["Dispatcher"]
 
 PROGRESS_S = 0.5  # between two looks at how far preparing is
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 TileOutcome = TileNumbers | Failure | InputsGone | TrainingStopped
 
@@ -83,7 +86,7 @@ class Job:
 
 
 class Dispatcher:
-    """Carries out instructions, and sends what comes of them.
+    """Carries out instructions, and sends their outcomes.
 
     Args:
         cluster: where the workers are; already started.
@@ -103,7 +106,7 @@ class Dispatcher:
         self._device_memory: int | None = None  # the smallest of the workers' GPUs
 
     def handle(self, message: object) -> None:
-        """Carry out a message of the coordinator; what comes of it is sent later."""
+        """Carry out a message of the coordinator; its outcome is sent later."""
         match message:
             case DescribeJob(job_id, spec, tile_points, output):
                 self._jobs[job_id] = Job(job_id, spec, spec.tiles(tile_points), output)
@@ -159,7 +162,6 @@ class Dispatcher:
 
     def _make_actor(self) -> Any:
         options = self._cluster.options
-        threads = str(options.cpus_per_worker)
         capacity = self._capacity
         remote: Any = ray.remote(  # type: ignore[call-overload]  # Ray's stub lacks the groups
             num_cpus=0 if capacity.gpus else options.cpus_per_worker,
@@ -169,15 +171,8 @@ class Dispatcher:
             max_restarts=0,  # the scheduler decides what follows a death
             max_task_retries=0,
             concurrency_groups={LIFETIME: 1, PROGRESS: 1},
-            # The threads are set before torch is imported there: results depend on them. Ray calls
-            # the methods on threads of its own, which without the rest keep no freed memory.
-            runtime_env={
-                "env_vars": {
-                    **dict.fromkeys(THREAD_VARIABLES, threads),
-                    **ENVIRONMENT,
-                    **SAFE_PATH,  # a joined cluster does not inherit it
-                }
-            },
+            # An embedded Ray has it already, and so has workers that are started and wait.
+            runtime_env={"env_vars": worker_environment(options)} if options.ray_address else None,
         )(self._worker_class)
         return remote.remote(options.cpus_per_worker)
 

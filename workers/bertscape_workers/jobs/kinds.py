@@ -17,7 +17,6 @@ from bertscape_workers.evaluation import RollbackEvaluator, evaluator_for
 from bertscape_workers.jobs.prepare import Prepared, prepare
 from bertscape_workers.jobs.prepare_rollback import prepare_rollback
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
-from bertscape_workers.jobs.training_job import TrainingRunner, prepare_training
 
 
 class PointEvaluator(Protocol):
@@ -64,6 +63,19 @@ class Work:
     runner: Callable[[Any, str | None], TileRunner]
 
 
+def _prepare_training(*arguments: Any, **settings: Any) -> Prepared[Pins, Any]:
+    # Imported here: the Trainer takes seconds, and other kinds need none.
+    from bertscape_workers.jobs.training_job import prepare_training
+
+    return prepare_training(*arguments, **settings)
+
+
+def _training_runner(inputs: Any, _: str | None) -> TileRunner:
+    from bertscape_workers.jobs.training_job import TrainingRunner
+
+    return TrainingRunner(inputs)
+
+
 _LANDSCAPE = Work(prepare, lambda inputs, on: PointByPoint(evaluator_for(inputs, on)))
 
 WORK: dict[str, Work] = {
@@ -72,7 +84,7 @@ WORK: dict[str, Work] = {
     "rollback": Work(
         prepare_rollback, lambda inputs, on: PointByPoint(RollbackEvaluator(inputs, on))
     ),
-    "finetune": Work(prepare_training, lambda inputs, _: TrainingRunner(inputs)),
+    "finetune": Work(_prepare_training, _training_runner),
 }
 
 
@@ -95,6 +107,6 @@ def runner_of(kind: str, inputs: Any, device: str | None = None) -> TileRunner:
     Args:
         kind: of the job.
         inputs: what preparing gave for the workers.
-        device: as torch names it; default: the GPU where there is one.
+        device: as torch names it; default: the GPU if there is one.
     """
     return WORK[kind].runner(inputs, device)
