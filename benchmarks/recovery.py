@@ -3,8 +3,8 @@
 Run `PYTHONPATH=. python benchmarks/recovery.py`; `--kills` says how many of each, `--victim` which
 (all by default), and with `--json` it prints one object a kill. A small model, two workers and a
 grid that does not end: each kill falls into the midst of it. The time is the one from the kill to
-the next tile in the journal, and when its steps were first seen is written beside it. Nobody may
-be charged with an attempt.
+the next tile in the journal that was begun after it, and when its steps were first seen is written
+beside it. Only a worker that dies alone with a tile is charged with an attempt.
 """
 
 import argparse
@@ -183,7 +183,7 @@ def table(found: list[Recovery]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=5, help="of each (default: %(default)s)")
     parser.add_argument("--victim", action="append", choices=sorted(VICTIMS))
     parser.add_argument("--json", action="store_true", help="one object a kill")

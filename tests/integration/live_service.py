@@ -25,6 +25,8 @@ class LiveService:
     root: Path
     workers: int = 2
     options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)  # beside this process's own
+    prefix: tuple[str, ...] = ()  # a command that runs another one
     process: subprocess.Popen[str] | None = None
     url: str = ""
     log: Path = field(init=False)
@@ -34,13 +36,19 @@ class LiveService:
         self.state.mkdir(0o700, parents=True, exist_ok=True)
         self.log = self.state / f"serve-{time.monotonic_ns()}.log"
         command = [
+            *self.prefix,
             *(sys.executable, "-m", "bertscape", "serve", "--port", "0"),
             *("--state-dir", str(self.state), "--allow-root", str(self.root)),
             *("--workers", str(self.workers), *self.options),
         ]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, text=True, stdin=subprocess.DEVNULL
+                command,
+                stdout=log,
+                stderr=log,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environment},
             )
         self.url = wait_for(self._printed_url, "the printed URL")
         return self

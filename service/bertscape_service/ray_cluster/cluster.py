@@ -16,7 +16,7 @@ import psutil
 from bertscape_service.configuration import SAFE_PATH
 from bertscape_service.ray_cluster.dispatcher_link import DispatcherOptions
 from bertscape_service.ray_cluster.process_session import is_alive
-from bertscape_workers.admission import ENVIRONMENT
+from bertscape_workers.admission import ENVIRONMENT, forget_numeric_settings
 
 __all__ = [
     "MEMORY_PER_WORKER",
@@ -164,6 +164,7 @@ class Cluster:
         if self.options.ray_address is None:
             # The workers that Ray starts ahead inherit it; with one of its own, an actor waits.
             os.environ.update(worker_environment(self.options))
+            forget_numeric_settings()
             with _workers_alone():
                 ray.init(
                     address="local", num_cpus=self._cores(), _temp_dir=self._directory, **quiet

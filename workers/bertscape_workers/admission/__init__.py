@@ -29,6 +29,7 @@ from bertscape_workers.admission.memory import (
     memory_for,
     memory_for_training,
 )
+from bertscape_workers.admission.numeric_settings import forget_numeric_settings
 from bertscape_workers.admission.safetensors_headers import (
     COMPLETE_CHECKPOINT_HINT,
     CONFIG_FILE,
@@ -67,6 +68,7 @@ __all__ = [
     "admit",
     "admitted",
     "current_name",
+    "forget_numeric_settings",
     "json_objects",
     "keep_freed_memory",
     "lacking",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from bertscape_workers.admission import forget_numeric_settings
+
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -26,7 +28,12 @@ def rounds_products(device: str) -> bool:
 
 
 def set_threads(count: int) -> None:
-    """Compute with `count` CPU threads in this process; sums, and so results, depend on it."""
+    """Compute with `count` CPU threads in this process; sums, and so results, depend on it.
+
+    Whatever the environment or a `sitecustomize` has set, float32 is float32.
+    """
+    forget_numeric_settings()
+    torch.set_float32_matmul_precision("highest")
     torch.set_num_threads(count)
 
 
