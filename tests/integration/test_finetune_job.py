@@ -190,8 +190,9 @@ def test_a_full_disk_fails_the_job_in_its_own_words(
     small_inputs: SmallInputs, tmp_path: Path
 ) -> None:
     outputs = tmp_path / "state" / "outputs"
-    outputs.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(outputs)]
+    outputs.parent.mkdir(mode=0o700)  # a service takes no folder that others can enter
+    outputs.mkdir(mode=0o700)
+    command = ["mount", "-t", "tmpfs", "-o", "size=1M,mode=700", "tmpfs", str(outputs)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
