@@ -384,7 +384,8 @@ def test_plot_draws_it(file: Path, capsys: Any) -> None:
 
 def test_plot_takes_no_value_for_it(file: Path, capsys: Any) -> None:
     assert main(["plot", str(file), "--value", "eval_loss"]) == 2
-    assert "--value: ['eval_loss']; expected no --value: the picture of a rollback" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--value: ['eval_loss']; expected no --value: the picture of a rollback" in said
     assert not file.with_suffix(".png").exists()
 
 

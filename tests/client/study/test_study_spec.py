@@ -75,7 +75,10 @@ def test_overrides_change_what_they_name_and_nothing_else(study: Any) -> None:
             {"longer": {"epochs": [5, 20000]}},
             "longer.epochs: [5, 20000]; expected numbers of epochs, each from 1 to 10000, none",
         ),
-        ({"layers": {"groups": ["low", "low"]}}, "layers.groups: ['low', 'low']; expected no duplicates"),
+        (
+            {"layers": {"groups": ["low", "low"]}},
+            "layers.groups: ['low', 'low']; expected no duplicates",
+        ),
         ({"layers": {"groups": ["lower"]}}, "layers.groups.0: 'lower'; expected all, low"),
         ({"curve": [-4, 4]}, "curve: [-4, 4]; expected [low, high, count]"),
         ({"evaluate": {"train": 0}}, "evaluate.train: 0; expected greater than or equal to 1"),

@@ -21,7 +21,7 @@ _ADAPTER = re.compile(
 _LAYER = re.compile(r"(?:^|\.)(?:encoder|transformer)\.layer\.(\d+)\.")
 _LAYER_COUNTS = ("num_hidden_layers", "n_layers")
 
-# Buffers that older versions of transformers stored; every one is computed anew.
+# Buffers that older versions of transformers stored; every one is recomputed.
 _BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
 # Heads for other tasks that a fine-tuned classifier's file may still hold.
 _OTHER_HEADS = frozenset(
@@ -35,7 +35,7 @@ _OTHER_HEADS = frozenset(
 
 
 def refuse_adapters(names: Iterable[str], key: str, source: str) -> None:
-    """Raise `InvalidInput` where a checkpoint holds adapters that were not merged."""
+    """Raise `InvalidInput` if a checkpoint holds adapters that were not merged."""
     found = [name for name in names if _ADAPTER.search(name)]
     if found:
         raise _refusal(
@@ -50,7 +50,7 @@ def refuse_adapters(names: Iterable[str], key: str, source: str) -> None:
 def refuse_more_layers(
     names: Iterable[str], config: Mapping[str, Any], key: str, source: str
 ) -> None:
-    """Raise `InvalidInput` where the weights have more layers than `config.json` says."""
+    """Raise `InvalidInput` if the weights have more layers than `config.json` says."""
     setting = next((n for n in _LAYER_COUNTS if isinstance(config.get(n), int)), None)
     if setting is None:
         return
@@ -131,7 +131,7 @@ class Known:
 def refuse_unused(
     names: Iterable[str], known: Known, key: str, source: str, *, head: bool = False
 ) -> None:
-    """Raise `InvalidInput` where a checkpoint holds tensors that the architecture has not.
+    """Raise `InvalidInput` if a checkpoint holds tensors that the architecture has not.
 
     Args:
         names: of its tensors.

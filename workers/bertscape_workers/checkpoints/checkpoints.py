@@ -150,7 +150,7 @@ def steps(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
     """The step of each checkpoint of a trajectory.
 
     It is the number that ends the folder's name, or the hub revision: 124 for `checkpoint-124`.
-    Where any of them has none, all are numbered by their place in the list, from 0.
+    If any of them has none, all are numbered by their place in the list, from 0.
     """
     names = [
         Path(checkpoint).name if isinstance(checkpoint, str) else _revision(checkpoint)
@@ -193,7 +193,7 @@ def find_tensors(files: CheckpointFiles, wanted: Sequence[Wanted], expected: str
 
 
 def read_rows(stored: Stored, rows: slice) -> NDArray[Any]:
-    """Some rows of one tensor, as float32 where it is floating; all of one without rows."""
+    """Some rows of one tensor, as float32 if it is floating; all of one without rows."""
     name, header = stored
     with safe_open(header.file, framework="pt") as stream:
         return _values(stream.get_slice(name)[rows if header.shape else ...])
@@ -207,7 +207,7 @@ def read_tensors(
     Args:
         files: the checkpoint.
         wanted: which tensors.
-        expected: the end of the message where one is missing.
+        expected: the end of the message if one is missing.
 
     Yields:
         (index into `wanted`, values), in the order of the files.

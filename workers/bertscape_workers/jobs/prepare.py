@@ -130,7 +130,7 @@ def prepare(
 
     Args:
         spec: with absolute paths.
-        device: as torch names it; default: the GPU where there is one.
+        device: as torch names it; default: the GPU if there is one.
         threads: CPU threads of this process, and of every worker of this job.
         progress: told of each stage: its name, how much is done, of how much.
         limits: the memory there is; without them nothing is checked.
@@ -232,7 +232,7 @@ def find_checkpoints(spec: LandscapeSpec) -> JobCheckpoints:
     """Find every checkpoint that a spec names; hub ids are downloaded.
 
     Raises:
-        InvalidInput: one is not there, or holds no config.json or safetensors.
+        InvalidInput: one does not exist, or holds no config.json or safetensors.
     """
     pretrained, finetuned, tokenizers = find_model(spec.model)
     directions = [("x", spec.x), ("y", spec.y)]
@@ -286,7 +286,7 @@ def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
 
 
 def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
-    """Raise `InvalidInput` where a checkpoint is not wholly what θ1's architecture computes."""
+    """Raise `InvalidInput` if a checkpoint is not wholly what θ1's architecture computes."""
     finetuned = checkpoints.plane.finetuned
     known = known_tensors(skeleton(config))
     unused_tensors.refuse_bare_encoder(tensor_names(finetuned), finetuned.key, finetuned.source)
@@ -397,7 +397,7 @@ def check_memory(
     splits: dict[str, TokenizedSplit],
     states: int = 0,
 ) -> None:
-    """Raise `InvalidInput` where the job needs more than there is; see `counted_memory`."""
+    """Raise `InvalidInput` if the job needs more than there is; see `counted_memory`."""
     if limits is not None:
         limits.check(counted_memory(layout, directions, config, splits, states, limits.gpu))
 
@@ -424,7 +424,7 @@ def counted_memory(
 
 
 def fixed_states(group: LayerGroup, splits: dict[str, TokenizedSplit]) -> int:
-    """How many hidden states enter the lowest layer that moves, where all below it stays."""
+    """How many hidden states enter the lowest layer that moves, if all below it stays."""
     if group.holds_embeddings:
         return 0
     # The pooler takes the state of each example's first token.
