@@ -37,10 +37,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedTokenizerBase
 
 from bertscape.spec import Data
-from bertscape.values import (
-    ALL_LAYERS,
-    LayerGroup,
-)
+from bertscape.values import ALL_LAYERS, LayerGroup
 from bertscape_workers.admission import members
 from bertscape_workers.checkpoints import (
     Vector,
@@ -51,12 +48,7 @@ from bertscape_workers.checkpoints import (
     quiet_transformers,
     set_threads,
 )
-from bertscape_workers.data import (
-    TokenizedSplit,
-    Vocabulary,
-    build_split,
-    read_rows,
-)
+from bertscape_workers.data import TokenizedSplit, Vocabulary, build_split, read_rows
 from bertscape_workers.evaluation import EvaluatorInputs
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 from bertscape_workers.evaluation.packed.products import (

@@ -29,19 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bertscape_workers.checkpoints import (
-    Format,
-    device_model,
-    quiet_transformers,
-    set_threads,
-)
+from bertscape_workers.checkpoints import Format, device_model, quiet_transformers, set_threads
 from bertscape_workers.evaluation import EvaluatorInputs
 from bertscape_workers.evaluation.packed.attention_varlen import Spans
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
-from bertscape_workers.evaluation.packed.method import (
-    Method,
-    cuda_method,
-)
+from bertscape_workers.evaluation.packed.method import Method, cuda_method
 from evaluator import (
     MAX_LENGTH,
     POINT,

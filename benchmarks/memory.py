@@ -35,11 +35,7 @@ def work(spec_file: Path) -> dict[str, int]:
     from bertscape.spec import parse_spec
     from bertscape_workers.admission import memory_need
     from bertscape_workers.evaluation import evaluator_for
-    from bertscape_workers.jobs.prepare import (
-        counted_memory,
-        fixed_states,
-        prepare,
-    )
+    from bertscape_workers.jobs.prepare import counted_memory, fixed_states, prepare
 
     spec = parse_spec(json.loads(spec_file.read_text("utf-8")))
     idle = _peak()

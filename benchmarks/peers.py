@@ -122,10 +122,7 @@ def write_inputs(folder: Path, glue: Path, examples: int) -> Any:
 
     import torch
 
-    from bertscape_workers.checkpoints import (
-        attach,
-        build_model,
-    )
+    from bertscape_workers.checkpoints import attach, build_model
     from bertscape_workers.data import TokenizedSplit
     from evaluator import make_inputs, padded_batches  # type: ignore[import-not-found]
 

@@ -1,13 +1,5 @@
-from .http import (
-    Client as Client,
-    Job as Job,
-    Retries as Retries,
-)
-from .readings import (
-    BasinKind as BasinKind,
-    BasinWidth as BasinWidth,
-    basin_width as basin_width,
-)
+from .http import Client as Client, Job as Job, Retries as Retries
+from .readings import BasinKind as BasinKind, BasinWidth as BasinWidth, basin_width as basin_width
 from .results import (
     Attempt as Attempt,
     Result as Result,
@@ -29,11 +21,7 @@ from .spec import (
     load_study as load_study,
     parse_spec as parse_spec,
 )
-from .study import (
-    StudyResults as StudyResults,
-    TrainingRun as TrainingRun,
-    run_study as run_study,
-)
+from .study import StudyResults as StudyResults, TrainingRun as TrainingRun, run_study as run_study
 from .values import (
     NUMBERS as NUMBERS,
     Axis as Axis,
@@ -57,6 +45,4 @@ from .values import (
     TrainingOutput as TrainingOutput,
     TrajectoryFound as TrajectoryFound,
 )
-from .version import (
-    __version__ as __version__,
-)
+from .version import __version__ as __version__

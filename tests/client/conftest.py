@@ -6,12 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.results import (
-    Attempt,
-    Rollback,
-    Run,
-    Surface,
-)
+from bertscape.results import Attempt, Rollback, Run, Surface
 from bertscape.results.rollback_file import rollback_bytes
 from bertscape.results.surface_file import surface_bytes
 from bertscape.spec import ROLLBACK_NUMBERS, LandscapeSpec, RollbackSpec, parse_spec

@@ -15,15 +15,9 @@ import pytest
 import yaml
 
 from bertscape.cli import main
-from bertscape.results import (
-    read_surface,
-    write_surface,
-)
+from bertscape.results import read_surface, write_surface
 from bertscape.results.surface_file import surface_bytes
-from bertscape.values import (
-    Problem,
-    ProblemType,
-)
+from bertscape.values import Problem, ProblemType
 
 BERTSCAPE = [sys.executable, "-m", "bertscape"]
 FAILED_CHECK = {"checkpoint": "finetuned", "passed": False, "alpha": 1.0, "beta": 0.0}

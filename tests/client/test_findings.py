@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from bertscape.values import (
-    Findings,
-    SelfCheck,
-)
+from bertscape.values import Findings, SelfCheck
 
 numbers = st.tuples(*[st.floats(allow_nan=True, allow_infinity=True)] * 8)
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bertscape.values import (
-    Axis,
-    Grid,
-    InvalidInput,
-    tiles,
-)
+from bertscape.values import Axis, Grid, InvalidInput, tiles
 from bertscape.values.grid import coarse_to_fine
 
 counts = st.integers(2, 40)

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bertscape import InvalidInput
-from bertscape.figures import (
-    plot_side_by_side,
-    plot_surface,
-    save_figure,
-)
-from bertscape.figures.color_scale import (
-    error_scale,
-    loss_scale,
-)
+from bertscape.figures import plot_side_by_side, plot_surface, save_figure
+from bertscape.figures.color_scale import error_scale, loss_scale
 
 
 def texts(figure: Any) -> str:

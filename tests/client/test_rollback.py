@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 from bertscape import Rollback, Surface, parse_spec, read_result
 from bertscape.cli import main
 from bertscape.figures import plot_rollback
-from bertscape.results import (
-    Attempt,
-    Run,
-)
+from bertscape.results import Attempt, Run
 from bertscape.results.rollback import assemble_rollback
 from bertscape.results.rollback_file import rollback_bytes
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec

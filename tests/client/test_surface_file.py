@@ -12,22 +12,9 @@ import numpy as np
 import pytest
 import xarray
 
-from bertscape.results import (
-    Run,
-    Surface,
-    read_surface,
-    write_surface,
-)
-from bertscape.results.surface_file import (
-    surface_bytes,
-    to_xarray,
-)
-from bertscape.values import (
-    NUMBERS,
-    RoundingFound,
-    SurfaceFileError,
-    publishing,
-)
+from bertscape.results import Run, Surface, read_surface, write_surface
+from bertscape.results.surface_file import surface_bytes, to_xarray
+from bertscape.values import NUMBERS, RoundingFound, SurfaceFileError, publishing
 
 
 def assert_equal(here: Surface, there: Surface) -> None:

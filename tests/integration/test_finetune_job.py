@@ -12,10 +12,7 @@ import pytest
 from tests.integration.live_service import LiveService, SmallInputs, wait_for
 
 from bertscape import Job
-from bertscape.values import (
-    JobFailed,
-    ServiceError,
-)
+from bertscape.values import JobFailed, ServiceError
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -42,13 +42,7 @@ from bertscape_service.ray_cluster import (
 )
 from bertscape_service.rest import create_app
 from bertscape_service.rest.api import KEEP_ALIVE_S
-from bertscape_service.scheduling import (
-    PrepareJob,
-    RunTile,
-    StartWorker,
-    TileFailed,
-    WorkerReady,
-)
+from bertscape_service.scheduling import PrepareJob, RunTile, StartWorker, TileFailed, WorkerReady
 
 DEADLINE_S = 30.0
 CPU = "a CPU"

@@ -19,12 +19,7 @@ from bertscape_service.ray_cluster import (
     process_session,
 )
 from bertscape_service.ray_cluster.dispatcher_link import LOG_NAME
-from bertscape_service.scheduling import (
-    PrepareJob,
-    RunTile,
-    StartWorker,
-    WorkerReady,
-)
+from bertscape_service.scheduling import PrepareJob, RunTile, StartWorker, WorkerReady
 
 OPTIONS = DispatcherOptions(workers=2, worker_class="worker_for_tests:WorkerForTests")
 PATIENCE_S = 240.0  # Ray starts in seconds, on a busy machine in a minute

@@ -13,10 +13,7 @@ from bertscape.spec import Limits
 from bertscape.values import JobStatus, Problem, ProblemDocument, ProblemType
 from bertscape_service.rest.api import MAX_BODY_BYTES
 from bertscape_service.rest.models import Health, JobsPage, Readiness, WorkersStatus
-from bertscape_service.scheduling import (
-    PrepareJob,
-    RunTile,
-)
+from bertscape_service.scheduling import PrepareJob, RunTile
 
 pytestmark = pytest.mark.anyio
 

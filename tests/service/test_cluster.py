@@ -6,10 +6,7 @@ import pytest
 
 from bertscape.values import InvalidInput
 from bertscape_service.ray_cluster import DispatcherOptions
-from bertscape_service.ray_cluster.cluster import (
-    Capacity,
-    capacity_of,
-)
+from bertscape_service.ray_cluster.cluster import Capacity, capacity_of
 
 GIB = 1 << 30
 

@@ -9,15 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from bertscape.values import (
-    Problem,
-    ProblemType,
-)
+from bertscape.values import Problem, ProblemType
 from bertscape_service.coordination import coordinator as coordinator_module, endings
-from bertscape_service.ray_cluster import (
-    DescribeJob,
-    WorkProgress,
-)
+from bertscape_service.ray_cluster import DescribeJob, WorkProgress
 from bertscape_service.scheduling import (
     ArraysLost,
     DropJob,

@@ -6,24 +6,11 @@ from typing import Any
 
 import pytest
 
-from bertscape.values import (
-    Problem,
-    ProblemType,
-)
-from bertscape_service.ray_cluster import (
-    TileRefused,
-    WorkProgress,
-    dispatching,
-)
+from bertscape.values import Problem, ProblemType
+from bertscape_service.ray_cluster import TileRefused, WorkProgress, dispatching
 from bertscape_service.ray_cluster.dispatching import Dispatcher
-from bertscape_service.scheduling import (
-    TileAdvanced,
-    TileFailed,
-)
-from bertscape_workers.jobs import (
-    Failure,
-    Underway,
-)
+from bertscape_service.scheduling import TileAdvanced, TileFailed
+from bertscape_workers.jobs import Failure, Underway
 
 pytestmark = pytest.mark.anyio
 

@@ -5,23 +5,10 @@ from typing import Any
 
 import pytest
 
-from bertscape.values import (
-    LogEntry,
-    Problem,
-    ProblemType,
-    TrainingOutput,
-)
+from bertscape.values import LogEntry, Problem, ProblemType, TrainingOutput
 from bertscape_service.journal import AttemptRow
-from bertscape_service.ray_cluster import (
-    DescribeJob,
-    TileRefused,
-    WorkProgress,
-)
-from bertscape_service.scheduling import (
-    DropJob,
-    TileAdvanced,
-    WorkerDied,
-)
+from bertscape_service.ray_cluster import DescribeJob, TileRefused, WorkProgress
+from bertscape_service.scheduling import DropJob, TileAdvanced, WorkerDied
 
 pytestmark = pytest.mark.anyio
 

@@ -25,20 +25,10 @@ from bertscape.values import (
     ProblemType,
     TrainingOutput,
 )
-from bertscape_service.journal import (
-    AttemptRow,
-    Journal,
-    NewJob,
-    Outcome,
-    RunFacts,
-    TileRow,
-)
+from bertscape_service.journal import AttemptRow, Journal, NewJob, Outcome, RunFacts, TileRow
 from bertscape_service.journal.parsing import ParsedTexts
 from bertscape_service.journal.schema import UPGRADES
-from bertscape_service.journal.writer import (
-    JournalUnavailable,
-    JournalWriter,
-)
+from bertscape_service.journal.writer import JournalUnavailable, JournalWriter
 from bertscape_service.scheduling import JobState
 
 SPEC = parse_spec(

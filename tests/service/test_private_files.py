@@ -17,11 +17,7 @@ from tests.service.worker_that_tells import WorkerThatTells
 
 from bertscape.values import InvalidInput
 from bertscape_service.configuration import StateDirectory, is_private, new_private_folder
-from bertscape_service.ray_cluster import (
-    DispatcherOptions,
-    PrepareDone,
-    process_session,
-)
+from bertscape_service.ray_cluster import DispatcherOptions, PrepareDone, process_session
 from bertscape_service.scheduling import WorkerDied
 
 NOBODY = 65534

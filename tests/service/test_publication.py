@@ -13,14 +13,7 @@ from bertscape.spec import parse_spec
 from bertscape.values import GroupFound
 from bertscape_service.configuration import StateDirectory
 from bertscape_service.coordination.publication import Publication
-from bertscape_service.journal import (
-    AttemptRow,
-    Journal,
-    NewJob,
-    Outcome,
-    RunFacts,
-    TileRow,
-)
+from bertscape_service.journal import AttemptRow, Journal, NewJob, Outcome, RunFacts, TileRow
 from bertscape_workers.admission import admit
 
 

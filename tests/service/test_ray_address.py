@@ -17,16 +17,8 @@ from tests.service.played_coordinator import (
     is_empty,
 )
 
-from bertscape_service.ray_cluster import (
-    ClusterFound,
-    PrepareDone,
-    process_session,
-)
-from bertscape_service.scheduling import (
-    ArraysLost,
-    RunTile,
-    WorkerDied,
-)
+from bertscape_service.ray_cluster import ClusterFound, PrepareDone, process_session
+from bertscape_service.scheduling import ArraysLost, RunTile, WorkerDied
 
 pytestmark = pytest.mark.ray
 

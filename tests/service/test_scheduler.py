@@ -37,11 +37,7 @@ from bertscape_service.scheduling import (
     events,
     instructions,
 )
-from bertscape_service.scheduling.scheduler import (
-    MAX_START_DELAY_S,
-    IllegalTransition,
-    JobState,
-)
+from bertscape_service.scheduling.scheduler import MAX_START_DELAY_S, IllegalTransition, JobState
 
 
 def feed(scheduler: Scheduler, *happened: Event) -> list[Instruction]:

@@ -33,11 +33,7 @@ from bertscape_service.scheduling import (
     WorkerDied,
     WorkerReady,
 )
-from bertscape_service.scheduling.scheduler import (
-    MAX_ATTEMPTS,
-    PREPARING_AT_ONCE,
-    JobState,
-)
+from bertscape_service.scheduling.scheduler import MAX_ATTEMPTS, PREPARING_AT_ONCE, JobState
 
 DEVICES = ("A", "B")
 

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration import StateDirectory
 
 HOLDER = """

@@ -14,12 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.spec import JobSpec
-from bertscape.values import (
-    CheckpointFound,
-    Findings,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import CheckpointFound, Findings, InvalidInput, ProblemType
 from bertscape_workers.admission import MemoryLimits
 from bertscape_workers.jobs import TileOrder, TileWatch
 from bertscape_workers.jobs.actor import EvaluationWorker

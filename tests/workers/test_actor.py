@@ -11,14 +11,7 @@ from tests.workers.tiny_inputs import Inputs
 from bertscape.values import Findings, ProblemType
 from bertscape_workers.admission import MemoryLimits
 from bertscape_workers.evaluation import evaluator_for
-from bertscape_workers.jobs import (
-    LIFETIME,
-    PROGRESS,
-    Description,
-    Failure,
-    TileNumbers,
-    TileOrder,
-)
+from bertscape_workers.jobs import LIFETIME, PROGRESS, Description, Failure, TileNumbers, TileOrder
 from bertscape_workers.jobs.actor import EvaluationWorker
 from bertscape_workers.jobs.prepare import prepare
 

@@ -20,28 +20,12 @@ from transformers import (
 )
 
 from bertscape.spec import FinetuneSpec, Limits, parse_spec
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
-from bertscape_workers.admission import (
-    MemoryLimits,
-    admit,
-    memory_for,
-    memory_need,
-)
-from bertscape_workers.admission.memory import (
-    BLOCK,
-    GPU_BLOCK,
-    PROCESS,
-    SCORES,
-)
+from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission import MemoryLimits, admit, memory_for, memory_need
+from bertscape_workers.admission.memory import BLOCK, GPU_BLOCK, PROCESS, SCORES
 from bertscape_workers.evaluation.packed import attention as packed_attention
 from bertscape_workers.evaluation.packed.method import BLOCK_TOKENS
-from bertscape_workers.jobs.prepare import (
-    find_checkpoints,
-    prepare,
-)
+from bertscape_workers.jobs.prepare import find_checkpoints, prepare
 
 
 def refused(call: Callable[[], object], kind: ProblemType, key: str, *parts: str) -> None:

@@ -15,10 +15,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from bertscape.spec import parse_spec
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import admit
 from bertscape_workers.admission.architecture import _POSITION_TYPES, refuse_other_positions
 from bertscape_workers.jobs.prepare import prepare

@@ -13,10 +13,7 @@ from tests.workers.tiny_inputs import Inputs, bert_config, random_model, save_to
 from transformers import AlbertConfig, BertForMaskedLM
 
 from bertscape.spec import Hub
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.checkpoints import (
     layout_of,
     load_config,

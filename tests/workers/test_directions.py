@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from tests.workers.tiny_inputs import bert_config
 
-from bertscape_workers.checkpoints import (
-    Layout,
-    layout_of,
-    skeleton,
-)
+from bertscape_workers.checkpoints import Layout, layout_of, skeleton
 from bertscape_workers.plane.directions import random_direction
 
 

@@ -21,9 +21,7 @@ from bertscape.spec import Data, FinetuneSpec, Split
 from bertscape.values import InvalidInput
 from bertscape_workers import training
 from bertscape_workers.data import Row
-from bertscape_workers.training import (
-    FineTuned,
-)
+from bertscape_workers.training import FineTuned
 from bertscape_workers.training.starting_model import label_names
 
 WORDS = ["good", "fine", "bad", "poor", "film", "book"]

@@ -7,10 +7,7 @@ import sys
 
 import pytest
 
-from bertscape_workers.admission import (
-    ENVIRONMENT,
-    keep_freed_memory,
-)
+from bertscape_workers.admission import ENVIRONMENT, keep_freed_memory
 
 # Writes to every page of large allocations and frees them, ten times, after as many to settle.
 # Together they take more than the 64 MiB of one heap of a thread's own arena.

@@ -12,9 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from bertscape.cli import main
 from bertscape.spec import Data, FinetuneSpec, Split
-from bertscape_workers.training import (
-    train,
-)
+from bertscape_workers.training import train
 from bertscape_workers.training.kept_checkpoints import CheckpointNotWritten
 
 

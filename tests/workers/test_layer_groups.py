@@ -24,20 +24,11 @@ from transformers import (
 from bertscape.results import Surface
 from bertscape.values import InvalidInput, LayerGroup
 from bertscape_workers.admission import admit, members
-from bertscape_workers.checkpoints import (
-    Layout,
-    layout_of,
-)
+from bertscape_workers.checkpoints import Layout, layout_of
 from bertscape_workers.evaluation import expected_numbers
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
-from bertscape_workers.jobs.prepare import (
-    find_checkpoints,
-    prepare,
-)
-from bertscape_workers.plane import (
-    Plane,
-    build_plane,
-)
+from bertscape_workers.jobs.prepare import find_checkpoints, prepare
+from bertscape_workers.plane import Plane, build_plane
 from bertscape_workers.plane.directions import random_direction
 from bertscape_workers.running.local_run import run_job
 

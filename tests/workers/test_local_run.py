@@ -18,10 +18,7 @@ from bertscape.spec import FinetuneSpec, Training
 from bertscape.values import InvalidInput
 from bertscape_workers.evaluation import evaluator_for
 from bertscape_workers.jobs.prepare import prepare
-from bertscape_workers.running.commands import (
-    FINETUNE,
-    RUN,
-)
+from bertscape_workers.running.commands import FINETUNE, RUN
 from bertscape_workers.running.local_run import run_job
 
 

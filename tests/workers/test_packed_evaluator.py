@@ -11,10 +11,7 @@ from tests.workers.tiny_inputs import Inputs, bert_config, make_inputs
 from transformers import DistilBertConfig, ElectraConfig, PreTrainedConfig, RobertaConfig
 
 from bertscape_workers.checkpoints import Vector
-from bertscape_workers.data import (
-    Outcomes,
-    point_numbers,
-)
+from bertscape_workers.data import Outcomes, point_numbers
 from bertscape_workers.evaluation import EvaluatorInputs
 from bertscape_workers.evaluation.packed import attention as packed_attention
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator

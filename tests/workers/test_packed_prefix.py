@@ -26,10 +26,7 @@ from bertscape_workers.evaluation.packed import (
     method as packed_method,
 )
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
-from bertscape_workers.evaluation.packed.products import (
-    Linear,
-    TorchProducts,
-)
+from bertscape_workers.evaluation.packed.products import Linear, TorchProducts
 from bertscape_workers.jobs import prepare as preparing
 from bertscape_workers.jobs.prepare import prepare
 

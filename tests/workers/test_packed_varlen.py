@@ -15,23 +15,10 @@ from tests.workers.tiny_inputs import Inputs, make_inputs
 from bertscape.values import ALL_LAYERS
 from bertscape_workers.evaluation import Evaluator, EvaluatorInputs
 from bertscape_workers.evaluation.packed.attention import GroupedAttention
-from bertscape_workers.evaluation.packed.attention_varlen import (
-    VarlenAttention,
-    fits,
-    flash,
-)
+from bertscape_workers.evaluation.packed.attention_varlen import VarlenAttention, fits, flash
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
-from bertscape_workers.evaluation.packed.method import (
-    BLOCK_TOKENS,
-    cuda_method,
-    method_for,
-)
-from bertscape_workers.evaluation.packed.split import (
-    Block,
-    pack,
-    position_ids,
-    used_words,
-)
+from bertscape_workers.evaluation.packed.method import BLOCK_TOKENS, cuda_method, method_for
+from bertscape_workers.evaluation.packed.split import Block, pack, position_ids, used_words
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 from bertscape_workers.jobs.prepare import prepare
 

@@ -8,19 +8,9 @@ from safetensors.torch import load_file
 from tests.workers.tiny_inputs import Inputs
 
 from bertscape.values import InvalidInput
-from bertscape_workers.checkpoints import (
-    Layout,
-    layout_of,
-    load_config,
-    locate,
-    skeleton,
-)
+from bertscape_workers.checkpoints import Layout, layout_of, load_config, locate, skeleton
 from bertscape_workers.jobs.prepare import find_checkpoints
-from bertscape_workers.plane import (
-    Plane,
-    build_plane,
-    checkpoints_on_plane,
-)
+from bertscape_workers.plane import Plane, build_plane, checkpoints_on_plane
 from bertscape_workers.plane.directions import random_direction
 
 

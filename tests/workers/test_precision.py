@@ -15,25 +15,12 @@ from tests.workers.tiny_inputs import Inputs
 
 from bertscape.results import Surface
 from bertscape.spec import parse_spec
-from bertscape.values import (
-    Axis,
-    Grid,
-    InvalidInput,
-    ProblemType,
-)
-from bertscape_workers.checkpoints import (
-    Format,
-    arithmetic,
-    precision,
-    resolve,
-)
+from bertscape.values import Axis, Grid, InvalidInput, ProblemType
+from bertscape_workers.checkpoints import Format, arithmetic, precision, resolve
 from bertscape_workers.evaluation import evaluator_for, evaluators, sample_points
 from bertscape_workers.evaluation.packed import attention_varlen, evaluator as packed_evaluator
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
-from bertscape_workers.evaluation.packed.method import (
-    Method,
-    cuda_method,
-)
+from bertscape_workers.evaluation.packed.method import Method, cuda_method
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 from bertscape_workers.evaluation.rounding import largest_difference
 from bertscape_workers.jobs import prepare_job

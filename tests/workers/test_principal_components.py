@@ -13,10 +13,7 @@ from tests.workers.tiny_inputs import Inputs, bert_config, moved, random_model
 
 from bertscape.results import Surface
 from bertscape.spec import Limits
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import admit
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
@@ -28,15 +25,8 @@ from bertscape_workers.checkpoints import (
     read_backbone,
     skeleton,
 )
-from bertscape_workers.jobs.prepare import (
-    find_checkpoints,
-    prepare,
-)
-from bertscape_workers.plane import (
-    build_plane,
-    checkpoints_on_plane,
-    principal_components,
-)
+from bertscape_workers.jobs.prepare import find_checkpoints, prepare
+from bertscape_workers.plane import build_plane, checkpoints_on_plane, principal_components
 from bertscape_workers.plane.principal_components import principal_component
 from bertscape_workers.running.local_run import run_job
 

@@ -5,16 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bertscape_workers.checkpoints import (
-    distance,
-    dot,
-    norm,
-    scale,
-)
-from bertscape_workers.plane import (
-    least_squares,
-    paper_projection,
-)
+from bertscape_workers.checkpoints import distance, dot, norm, scale
+from bertscape_workers.plane import least_squares, paper_projection
 
 
 def vector(*values: float) -> np.ndarray:

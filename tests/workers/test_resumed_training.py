@@ -19,29 +19,15 @@ from tests.workers.trainings import changed, check, finetune, training_spec
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split
-from bertscape.values import (
-    InvalidInput,
-    LogEntry,
-    ProblemType,
-    TrainingOutput,
-)
-from bertscape_workers.admission import (
-    MemoryLimits,
-    memory_for_training,
-)
+from bertscape.values import InvalidInput, LogEntry, ProblemType, TrainingOutput
+from bertscape_workers.admission import MemoryLimits, memory_for_training
 from bertscape_workers.admission.memory import PROCESS
 from bertscape_workers.checkpoints import locate
 from bertscape_workers.evaluation import expected_numbers
 from bertscape_workers.jobs import TileOrder
 from bertscape_workers.jobs.actor import Stages
 from bertscape_workers.jobs.training_job import TrainingRunner, prepare_training
-from bertscape_workers.training import (
-    FineTuned,
-    fine_tuning,
-    starting_model,
-    train,
-    train_alone,
-)
+from bertscape_workers.training import FineTuned, fine_tuning, starting_model, train, train_alone
 from bertscape_workers.training.fine_tuning import trajectory
 from bertscape_workers.training.kept_checkpoints import (
     CheckpointNotWritten,
@@ -49,12 +35,7 @@ from bertscape_workers.training.kept_checkpoints import (
     held,
     writing,
 )
-from bertscape_workers.training.trainer import (
-    Stopped,
-    log_entries,
-    logging_steps,
-    measure,
-)
+from bertscape_workers.training.trainer import Stopped, log_entries, logging_steps, measure
 
 
 @pytest.fixture(scope="module")

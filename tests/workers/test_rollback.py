@@ -22,16 +22,9 @@ from transformers import (
 
 from bertscape.results import Rollback
 from bertscape.spec import Limits, RollbackSpec, parse_spec
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import MemoryLimits, admit
-from bertscape_workers.data import (
-    Outcomes,
-    TokenizedSplit,
-    point_changes,
-)
+from bertscape_workers.data import Outcomes, TokenizedSplit, point_changes
 from bertscape_workers.evaluation import EvaluatorInputs, RollbackEvaluator, RollbackInputs
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator

@@ -24,11 +24,7 @@ from bertscape_workers.evaluation.plain import self_checks
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 from bertscape_workers.evaluation.plain.self_checks import Expected
 from bertscape_workers.jobs import prepare as preparing
-from bertscape_workers.jobs.prepare import (
-    Place,
-    find_checkpoints,
-    prepare,
-)
+from bertscape_workers.jobs.prepare import Place, find_checkpoints, prepare
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,7 @@ from tokenizers.models import WordLevel
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from bertscape.values import InvalidInput
-from bertscape_workers.data import (
-    Row,
-    TokenizedSplit,
-    Vocabulary,
-    build_split,
-    splits,
-)
+from bertscape_workers.data import Row, TokenizedSplit, Vocabulary, build_split, splits
 from bertscape_workers.training.starting_model import examples_of
 
 WHOLE = Vocabulary(tokens=len(VOCABULARY), token_types=2)

@@ -5,10 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bertscape_workers.data import (
-    error_rate,
-    mean_loss,
-)
+from bertscape_workers.data import error_rate, mean_loss
 
 
 def test_mean_loss() -> None:

@@ -13,10 +13,7 @@ from transformers import AutoModelForSequenceClassification
 from bertscape.spec import FINETUNE_NUMBERS, Data, FinetuneSpec, Split
 from bertscape.values import InvalidInput
 from bertscape_workers.evaluation import expected_numbers
-from bertscape_workers.training import (
-    FineTuned,
-    train,
-)
+from bertscape_workers.training import FineTuned, train
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertscape.cli.text import warn_of_failed_checks, write_hint, write_json, write_line
-from bertscape.values import (
-    DONE,
-    BertscapeError,
-    Command,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import DONE, BertscapeError, Command, InvalidInput, ProblemType
 
 if TYPE_CHECKING:
     from bertscape.http import Client

@@ -14,14 +14,7 @@ from bertscape.cli.text import (
     write_json,
     write_line,
 )
-from bertscape.values import (
-    DONE,
-    JOB_FAILED,
-    Command,
-    InvalidInput,
-    ProblemType,
-    ServiceError,
-)
+from bertscape.values import DONE, JOB_FAILED, Command, InvalidInput, ProblemType, ServiceError
 
 if TYPE_CHECKING:
     from bertscape.http import Client, Job

@@ -3,20 +3,9 @@
 Touches `results`, `readings` and what is below them. It reads no file and asks no service.
 """
 
-from bertscape.figures.color_scale import (
-    ColorScale,
-)
-from bertscape.figures.map_panel import (
-    color_bar,
-    draw_map,
-    scale_of,
-)
-from bertscape.figures.matplotlib_parts import (
-    Axes,
-    Figure,
-    MaxNLocator,
-    rc_context,
-)
+from bertscape.figures.color_scale import ColorScale
+from bertscape.figures.map_panel import color_bar, draw_map, scale_of
+from bertscape.figures.matplotlib_parts import Axes, Figure, MaxNLocator, rc_context
 from bertscape.figures.plot import (
     DEFAULT_VALUES,
     picture_format,
@@ -24,18 +13,8 @@ from bertscape.figures.plot import (
     plot_surface,
     save_figure,
 )
-from bertscape.figures.plot_words import (
-    CHECKPOINTS,
-    group_words,
-    value_name,
-    x_label,
-    y_label,
-)
-from bertscape.figures.rollback_plot import (
-    CHANGES,
-    draw_changes,
-    plot_rollback,
-)
+from bertscape.figures.plot_words import CHECKPOINTS, group_words, value_name, x_label, y_label
+from bertscape.figures.rollback_plot import CHANGES, draw_changes, plot_rollback
 
 __all__ = [
     "CHANGES",

@@ -18,12 +18,8 @@ from bertscape.figures.matplotlib_parts import (
     withStroke,
 )
 from bertscape.figures.plot_words import CHECKPOINTS, basin_label
-from bertscape.readings import (
-    basin_width,
-)
-from bertscape.readings.shown import (
-    drawn_places,
-)
+from bertscape.readings import basin_width
+from bertscape.readings.shown import drawn_places
 from bertscape.results import Surface
 
 _COLORS = "viridis"  # even in lightness: the same picture in grey, and for the colour-blind

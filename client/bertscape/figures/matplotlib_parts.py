@@ -1,10 +1,6 @@
 """What pictures take from matplotlib, or the command that installs it; needs the extra `plot`."""
 
-from bertscape.values import (
-    MissingExtra,
-    Problem,
-    ProblemType,
-)
+from bertscape.values import MissingExtra, Problem, ProblemType
 
 try:
     import contourpy  # comes with matplotlib

@@ -21,12 +21,7 @@ from bertscape.figures.plot_words import (
 )
 from bertscape.readings import basin_width
 from bertscape.results import Surface, describe_failures
-from bertscape.values import (
-    NUMBERS,
-    InvalidInput,
-    ProblemType,
-    publishing,
-)
+from bertscape.values import NUMBERS, InvalidInput, ProblemType, publishing
 
 FORMATS = ("png", "svg", "pdf")
 DEFAULT_VALUES = ("train_loss", "eval_error")

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.figures.matplotlib_parts import Axes, Figure
-from bertscape.readings.parts import (
-    NORMAL_95,
-)
+from bertscape.readings.parts import NORMAL_95
 from bertscape.results import Rollback, describe_failures
 
 _PANEL = (4.4, 1.6)  # inches, before its groups

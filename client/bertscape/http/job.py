@@ -13,13 +13,7 @@ from urllib.parse import quote
 from bertscape.http.connection import Connection, EventsNotOffered
 from bertscape.http.progress import JobProgress
 from bertscape.http.retries import RETRIED_STATUS
-from bertscape.results import (
-    Result,
-    Surface,
-    read_result,
-    read_surface,
-    warn_of_failures,
-)
+from bertscape.results import Result, Surface, read_result, read_surface, warn_of_failures
 from bertscape.values import (
     COMPLETED,
     InvalidInput,

@@ -10,13 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertscape.values import (
-    TOKEN_VARIABLE,
-    BertscapeError,
-    Command,
-    Problem,
-    ProblemType,
-)
+from bertscape.values import TOKEN_VARIABLE, BertscapeError, Command, Problem, ProblemType
 
 EXTRA, REQUIRED_MODULES = "service", ("fastapi", "uvicorn", "ray", "torch", "transformers")
 _START_LINE = re.compile(r"http://\S+:\d+")

@@ -6,28 +6,13 @@
 
 from bertscape.readings.all_readings import Readings, measure
 from bertscape.readings.basin import BasinKind, BasinWidth, basin_width
-from bertscape.readings.consistency import (
-    Consistency,
-    consistency,
-)
+from bertscape.readings.consistency import Consistency, consistency
 from bertscape.readings.curvature import Curvature, curvature
 from bertscape.readings.end_point import EndPoint, end_point
-from bertscape.readings.flatness import (
-    CircleRise,
-    circle_rise,
-    circle_rises,
-)
+from bertscape.readings.flatness import CircleRise, circle_rise, circle_rises
 from bertscape.readings.overfitting import Change, Overfitting, overfitting
-from bertscape.readings.parts import (
-    Directions,
-    Estimate,
-    directions,
-)
-from bertscape.readings.shown import (
-    Shown,
-    ShownCheckpoint,
-    shown_checkpoints,
-)
+from bertscape.readings.parts import Directions, Estimate, directions
+from bertscape.readings.shown import Shown, ShownCheckpoint, shown_checkpoints
 from bertscape.readings.width import (
     OptimumArea,
     OptimumLength,

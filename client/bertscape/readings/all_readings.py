@@ -9,10 +9,7 @@ from bertscape.readings.curvature import Curvature, curvature
 from bertscape.readings.end_point import EndPoint, end_point
 from bertscape.readings.flatness import DEFAULT_RADII, CircleRise, circle_rises
 from bertscape.readings.overfitting import Overfitting, overfitting
-from bertscape.readings.parts import (
-    Directions,
-    directions,
-)
+from bertscape.readings.parts import Directions, directions
 from bertscape.readings.shown import ShownCheckpoint, shown_checkpoints
 from bertscape.readings.width import (
     DEFAULT_THRESHOLDS,

@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings.end_point import end_point
-from bertscape.readings.parts import (
-    evaluated_only,
-    interpolate,
-    interval_around,
-    reading,
-)
+from bertscape.readings.parts import evaluated_only, interpolate, interval_around, reading
 from bertscape.results import Surface
 from bertscape.spec import FINETUNED
 

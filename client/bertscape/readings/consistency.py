@@ -7,18 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.readings.parts import (
-    Estimate,
-    lowest,
-    rank_correlation,
-    reading,
-    standardised_ranks,
-)
+from bertscape.readings.parts import Estimate, lowest, rank_correlation, reading, standardised_ranks
 from bertscape.results import Surface
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 DEFAULT_FRACTION = 0.1
 

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from bertscape.readings.end_point import end_point, line_through
 from bertscape.readings.parts import Estimate, interpolate, reading, y_unit
 from bertscape.results import Surface
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 DEFAULT_POINTS = 5  # if θ1 is a grid point: itself, and two on each side
 

@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings.end_point import EndPoint, end_point, rise_at
-from bertscape.readings.parts import (
-    Estimate,
-    reading,
-    require_positive,
-    y_unit,
-)
+from bertscape.readings.parts import Estimate, reading, require_positive, y_unit
 from bertscape.results import Surface
 
 DEFAULT_RADII = (0.25, 0.5, 1.0)  # in ‖δ1‖

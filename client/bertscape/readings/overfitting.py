@@ -7,11 +7,7 @@ import numpy as np
 
 from bertscape.readings.parts import Estimate, reading
 from bertscape.results import Surface
-from bertscape.values import (
-    NUMBERS,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import NUMBERS, InvalidInput, ProblemType
 
 DEFAULT_WITHIN = 1.0  # standard errors
 

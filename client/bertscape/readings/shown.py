@@ -7,12 +7,7 @@ import numpy as np
 
 from bertscape.readings.parts import Estimate, interpolate, is_random, reading
 from bertscape.results import Surface
-from bertscape.values import (
-    NUMBERS,
-    InvalidInput,
-    ProblemType,
-    TrajectoryFound,
-)
+from bertscape.values import NUMBERS, InvalidInput, ProblemType, TrajectoryFound
 
 _VALUES = tuple(name for name in NUMBERS if not name.endswith("_stderr"))
 

@@ -4,16 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertscape.readings import basin_width, measure
-from bertscape.report.findings import (
-    STATEMENTS,
-    Verdict,
-)
+from bertscape.report.findings import STATEMENTS, Verdict
 from bertscape.results import Rollback, Surface
 from bertscape.spec import ROLLBACK_NUMBERS
-from bertscape.study import (
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study import StudyResults, TrainingRun
 from bertscape.values import NUMBERS, plain
 from bertscape.version import version
 

@@ -4,12 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bertscape.report.findings import Verdict
-from bertscape.report.parts import (
-    Block,
-    Page,
-    Section,
-    Text,
-)
+from bertscape.report.parts import Block, Page, Section, Text
 from bertscape.report.sections import (
     accuracy_section,
     checks_section,

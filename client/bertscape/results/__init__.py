@@ -11,31 +11,17 @@ from bertscape.results.result import (
     result_bytes,
     write_result,
 )
-from bertscape.results.rollback import (
-    Rollback,
-)
-from bertscape.results.rollback_file import (
-    read_rollback,
-    write_rollback,
-)
-from bertscape.results.run import (
-    Attempt,
-    Result,
-    Run,
-)
+from bertscape.results.rollback import Rollback
+from bertscape.results.rollback_file import read_rollback, write_rollback
+from bertscape.results.run import Attempt, Result, Run
 from bertscape.results.self_checks import (
     SelfCheckWarning,
     describe_failures,
     summarize,
     warn_of_failures,
 )
-from bertscape.results.surface import (
-    Surface,
-)
-from bertscape.results.surface_file import (
-    read_surface,
-    write_surface,
-)
+from bertscape.results.surface import Surface
+from bertscape.results.surface_file import read_surface, write_surface
 
 __all__ = [
     "FORMS",

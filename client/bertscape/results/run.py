@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.spec import JobSpec
-from bertscape.values import (
-    Findings,
-    SelfCheck,
-)
+from bertscape.values import Findings, SelfCheck
 
 if TYPE_CHECKING:  # both are optional extras of the client
     import xarray

@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 
 from bertscape.results.run import Result, Run, gather
 from bertscape.spec import LandscapeSpec
-from bertscape.values import (
-    NUMBERS,
-    Findings,
-    TrajectoryFound,
-)
+from bertscape.values import NUMBERS, Findings, TrajectoryFound
 
 
 @dataclass(frozen=True, slots=True)

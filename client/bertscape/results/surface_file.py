@@ -22,11 +22,7 @@ from bertscape.results.result_file import (
 )
 from bertscape.results.surface import Surface
 from bertscape.spec import LandscapeSpec
-from bertscape.values import (
-    NUMBERS,
-    TrajectoryFound,
-    publishing,
-)
+from bertscape.values import NUMBERS, TrajectoryFound, publishing
 
 if TYPE_CHECKING:
     import xarray

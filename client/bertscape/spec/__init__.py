@@ -38,22 +38,9 @@ from bertscape.spec.parts import (
     plain,
 )
 from bertscape.spec.plain_text import refuse_repeated_keys
-from bertscape.spec.reading import (
-    absolute,
-    load_spec,
-    parse_spec,
-    sources,
-    with_sources,
-)
-from bertscape.spec.study import (
-    Overrides,
-    StudySpec,
-)
-from bertscape.spec.study_reading import (
-    load_study,
-    parse_study,
-    with_paths,
-)
+from bertscape.spec.reading import absolute, load_spec, parse_spec, sources, with_sources
+from bertscape.spec.study import Overrides, StudySpec
+from bertscape.spec.study_reading import load_study, parse_study, with_paths
 
 __all__ = [
     "DATA_FORMATS",

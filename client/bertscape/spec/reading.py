@@ -13,11 +13,7 @@ from bertscape.spec.parts import TAGS, Checkpoint, Visitor
 from bertscape.spec.parts.sources import CheckpointAt, PathAt
 from bertscape.spec.plain_text import plain_json, plain_yaml
 from bertscape.spec.study import STUDY
-from bertscape.values import (
-    InvalidInput,
-    Problem,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, Problem, ProblemType
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 AnyModel = TypeVar("AnyModel", bound=BaseModel)

@@ -9,11 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
-from bertscape.spec.kinds import (
-    MAX_EPOCHS,
-    Precision,
-    Training,
-)
+from bertscape.spec.kinds import MAX_EPOCHS, Precision, Training
 from bertscape.spec.parts import (
     DEFAULT_AXIS,
     AxisRange,
@@ -26,10 +22,7 @@ from bertscape.spec.parts import (
     Values,
     wrong,
 )
-from bertscape.values import (
-    THIRDS,
-    LayerGroup,
-)
+from bertscape.values import THIRDS, LayerGroup
 
 STUDY = "study"
 _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")

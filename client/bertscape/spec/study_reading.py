@@ -8,10 +8,7 @@ from typing import Any
 
 from bertscape.spec.reading import absolute_path, checked, plain_values
 from bertscape.spec.study import STUDY, StudySpec
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 

@@ -1,18 +1,9 @@
 """Studies: the jobs that one takes, how they are run on a service, and what they left behind."""
 
-from bertscape.study.folder import (
-    REPORT,
-)
-from bertscape.study.own_service import (
-    own_service,
-)
+from bertscape.study.folder import REPORT
+from bertscape.study.own_service import own_service
 from bertscape.study.plan import Step, plan
-from bertscape.study.results import (
-    PRETRAINED,
-    SCRATCH,
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study.results import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 from bertscape.study.running import run_study
 
 __all__ = [

@@ -20,13 +20,7 @@ from typing import Any
 from bertscape.results import read_surface
 from bertscape.spec import FINETUNE_NUMBERS, StudySpec, parse_study
 from bertscape.study.results import StudyResults, TrainingRun
-from bertscape.values import (
-    COMPLETED,
-    InvalidInput,
-    ProblemType,
-    TrainingOutput,
-    publishing,
-)
+from bertscape.values import COMPLETED, InvalidInput, ProblemType, TrainingOutput, publishing
 
 STUDY_FILE, RESULTS, REPORT = "study.json", "results", "report.html"
 _FORMAT, _VERSION = "bertscape-study", 1

@@ -6,10 +6,7 @@ from pathlib import Path
 
 from bertscape.http import Client, Retries, local_service
 from bertscape.spec import StudySpec, with_paths
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 STATE, LOG = "service", "service.log"  # in the study's folder
 _PATIENCE = Retries(tries=10**6, seconds=60.0)  # with a busy machine; nobody restarts this one

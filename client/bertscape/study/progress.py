@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-from bertscape.http import (
-    Bar,
-    duration,
-)
+from bertscape.http import Bar, duration
 from bertscape.study.plan import Step
 from bertscape.values import JobStatus
 

@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bertscape.http import Client, Job
-from bertscape.spec import (
-    FINETUNE_NUMBERS,
-    StudySpec,
-    load_study,
-)
+from bertscape.spec import FINETUNE_NUMBERS, StudySpec, load_study
 from bertscape.study.content import Content
 from bertscape.study.folder import (
     RESULTS,

@@ -48,10 +48,7 @@ from .job_status import (
     JobStatus as JobStatus,
     ProblemDocument as ProblemDocument,
 )
-from .json_values import (
-    JsonModel as JsonModel,
-    plain as plain,
-)
+from .json_values import JsonModel as JsonModel, plain as plain
 from .layer_group import (
     ALL as ALL,
     ALL_LAYERS as ALL_LAYERS,
@@ -62,9 +59,7 @@ from .layer_group import (
     LayerGroup as LayerGroup,
 )
 from .progress import Progress as Progress
-from .publish import (
-    publishing as publishing,
-)
+from .publish import publishing as publishing
 from .training_output import (
     KeptCheckpoint as KeptCheckpoint,
     LogEntry as LogEntry,

@@ -18,9 +18,7 @@ from bertscape_service.configuration.settings import (
     STATE_DIRECTORY_VARIABLE,
     Settings,
 )
-from bertscape_service.configuration.state_directory import (
-    StateDirectory,
-)
+from bertscape_service.configuration.state_directory import StateDirectory
 
 __all__ = [
     "ALLOWED_ROOTS_VARIABLE",

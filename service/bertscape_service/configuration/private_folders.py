@@ -10,10 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 PRIVATE = 0o700  # the mode of a folder
 PRIVATE_UMASK = 0o077  # of every process: what it makes is its user's alone

@@ -13,16 +13,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration.private_folders import PRIVATE, is_private
-from bertscape_workers.admission import (
-    HeldElsewhere,
-    sign,
-    take,
-)
+from bertscape_workers.admission import HeldElsewhere, sign, take
 
 _OPTION = "--state-dir"
 _SURFACES, _OUTPUTS = "surfaces", "outputs"

@@ -1,11 +1,6 @@
 """Why a job failed, as the problem object that it keeps."""
 
-from bertscape.values import (
-    Pins,
-    Problem,
-    ProblemType,
-    shortened,
-)
+from bertscape.values import Pins, Problem, ProblemType, shortened
 from bertscape_service.coordination.work_in_flight import UnfinishedWork
 from bertscape_service.scheduling import FailJob
 

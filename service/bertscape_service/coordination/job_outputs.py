@@ -3,11 +3,7 @@
 from collections.abc import Callable
 
 from bertscape.spec import Checkpoint, JobOutput, JobSpec, with_sources
-from bertscape.values import (
-    InvalidInput,
-    KeptCheckpoint,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, KeptCheckpoint, ProblemType
 from bertscape_service.journal import JobRow
 from bertscape_service.scheduling import JobState
 

@@ -14,19 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from bertscape.results import (
-    Attempt,
-    Result,
-    Run,
-    assemble_result,
-    result_bytes,
-)
+from bertscape.results import Attempt, Result, Run, assemble_result, result_bytes
 from bertscape.values import publishing
-from bertscape_service.journal import (
-    Journal,
-    Results,
-    RunFacts,
-)
+from bertscape_service.journal import Journal, Results, RunFacts
 
 _NAME = re.compile(r"(?P<job>.+)\.(?P<revision>\d+)\.(?P<sha256>[0-9a-f]{64})\.h5")
 

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertscape.spec import JobSpec, parse_spec, refuse_repeated_keys, sources
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration import Settings
 from bertscape_service.coordination.job_outputs import JobOf, with_outputs
 from bertscape_service.ray_cluster import ClusterFound

@@ -3,9 +3,7 @@
 Touches that file alone. It knows the states of a job from `scheduling`.
 """
 
-from bertscape_service.journal.journal import (
-    Journal,
-)
+from bertscape_service.journal.journal import Journal
 from bertscape_service.journal.rows import (
     Added,
     AttemptRow,

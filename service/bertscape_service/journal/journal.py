@@ -27,11 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from bertscape.values import (
-    Pins,
-    Problem,
-    TrainingOutput,
-)
+from bertscape.values import Pins, Problem, TrainingOutput
 from bertscape_service.journal.parsing import RowParser, attempt_row, tile_rows
 from bertscape_service.journal.rows import (
     Added,

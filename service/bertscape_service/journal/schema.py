@@ -7,10 +7,7 @@ entry of `UPGRADES`; an entry that was released never changes.
 import sqlite3
 from pathlib import Path
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 _VERSION_1 = """
 CREATE TABLE jobs (

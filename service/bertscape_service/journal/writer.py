@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bertscape.values import (
-    BertscapeError,
-    Problem,
-    ProblemType,
-)
+from bertscape.values import BertscapeError, Problem, ProblemType
 from bertscape_service.journal.schema import upgrade
 
 logger = logging.getLogger(__name__)

@@ -4,10 +4,7 @@
 All that is exported here belongs to the API's process, which imports neither Ray nor torch.
 """
 
-from bertscape_service.ray_cluster.dispatcher_link import (
-    DispatcherLink,
-    DispatcherOptions,
-)
+from bertscape_service.ray_cluster.dispatcher_link import DispatcherLink, DispatcherOptions
 from bertscape_service.ray_cluster.messages import (
     ClusterFound,
     DescribeJob,
@@ -17,10 +14,7 @@ from bertscape_service.ray_cluster.messages import (
     TileResult,
     WorkProgress,
 )
-from bertscape_service.ray_cluster.supervision import (
-    LinkFactory,
-    Supervision,
-)
+from bertscape_service.ray_cluster.supervision import LinkFactory, Supervision
 
 __all__ = [
     "ClusterFound",

@@ -23,10 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Self
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration import SAFE_PATH, new_private_folder
 from bertscape_service.ray_cluster import process_session
 from bertscape_service.ray_cluster.messages import Farewell

@@ -16,12 +16,7 @@ from typing import Any
 import ray
 
 from bertscape.spec import JobSpec
-from bertscape.values import (
-    Problem,
-    ProblemType,
-    Tile,
-    TrainingOutput,
-)
+from bertscape.values import Problem, ProblemType, Tile, TrainingOutput
 from bertscape_service.ray_cluster.cluster import (
     MEMORY_PER_WORKER,
     Capacity,

@@ -18,12 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.spec import JobSpec
-from bertscape.values import (
-    LogEntry,
-    Pins,
-    Problem,
-    TrainingOutput,
-)
+from bertscape.values import LogEntry, Pins, Problem, TrainingOutput
 
 
 @dataclass(frozen=True, slots=True)

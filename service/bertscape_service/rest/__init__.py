@@ -3,8 +3,6 @@
 `interfaces` says all that the routes ask of the service behind them.
 """
 
-from bertscape_service.rest.api import (
-    create_app,
-)
+from bertscape_service.rest.api import create_app
 
 __all__ = ["create_app"]

@@ -11,10 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bertscape.values import (
-    Problem,
-    ProblemType,
-)
+from bertscape.values import Problem, ProblemType
 from bertscape_service.configuration import Settings
 from bertscape_service.rest.problems import problem_response
 

@@ -13,13 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bertscape.values import (
-    BertscapeError,
-    InvalidInput,
-    Problem,
-    ProblemDocument,
-    ProblemType,
-)
+from bertscape.values import BertscapeError, InvalidInput, Problem, ProblemDocument, ProblemType
 
 MEDIA_TYPE = "application/problem+json"
 _SCHEMA = "#/components/schemas/"

@@ -55,11 +55,7 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_network_arguments(group: argparse._ArgumentGroup) -> None:
     from bertscape.values import TOKEN_VARIABLE
-    from bertscape_service.configuration import (
-        ALLOWED_ROOTS_VARIABLE,
-        DEFAULT_HOST,
-        DEFAULT_PORT,
-    )
+    from bertscape_service.configuration import ALLOWED_ROOTS_VARIABLE, DEFAULT_HOST, DEFAULT_PORT
 
     group.add_argument(
         "--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)"

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from bertscape import Client, Job, Surface
 from bertscape.cli import table
-from bertscape.figures import (
-    plot_side_by_side,
-    save_figure,
-)
+from bertscape.figures import plot_side_by_side, save_figure
 from bertscape.http import StageProgress, local_service
 from bertscape.readings import basin_width
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 if TYPE_CHECKING:
     from bertscape_workers.generated_language import DemoData, TaskRuns

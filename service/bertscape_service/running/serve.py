@@ -11,10 +11,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration import (
     PRIVATE_UMASK,
     Settings,

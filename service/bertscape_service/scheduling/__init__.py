@@ -31,14 +31,8 @@ from bertscape_service.scheduling.instructions import (
     RunTile,
     StartWorker,
 )
-from bertscape_service.scheduling.scheduled_jobs import (
-    JobState,
-)
-from bertscape_service.scheduling.scheduler import (
-    Scheduler,
-    WorkerSnapshot,
-    WorkerState,
-)
+from bertscape_service.scheduling.scheduled_jobs import JobState
+from bertscape_service.scheduling.scheduler import Scheduler, WorkerSnapshot, WorkerState
 
 __all__ = [
     "ArraysLost",

@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 
 from bertscape.results import Surface
-from bertscape.values import (
-    NUMBERS,
-    GroupFound,
-    SelfCheck,
-    TrajectoryFound,
-)
+from bertscape.values import NUMBERS, GroupFound, SelfCheck, TrajectoryFound
 
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SurfaceOf = Callable[..., Surface]

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.readings import (
-    BasinKind,
-    basin_width,
-)
+from bertscape.readings import BasinKind, basin_width
 
 HALF_LOG_2 = 0.5 * math.log(2)
 

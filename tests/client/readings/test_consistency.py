@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 
 from bertscape.readings import consistency
-from bertscape.readings.parts.ranks import (
-    average_ranks,
-    rank_correlation,
-)
+from bertscape.readings.parts.ranks import average_ranks, rank_correlation
 from bertscape.values import InvalidInput
 
 

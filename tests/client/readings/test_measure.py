@@ -18,10 +18,7 @@ from bertscape.cli.measure_command import MEASURE
 from bertscape.readings import measure
 from bertscape.readings.parts import directions
 from bertscape.results import write_surface
-from bertscape.spec import (
-    Direction,
-    Random,
-)
+from bertscape.spec import Direction, Random
 
 
 def bowl(alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:

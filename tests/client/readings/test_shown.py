@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 from bertscape.readings import shown_checkpoints
-from bertscape.spec import (
-    Direction,
-    Random,
-)
+from bertscape.spec import Direction, Random
 from bertscape.values import InvalidInput, TrajectoryFound
 
 

@@ -9,10 +9,7 @@ import numpy as np
 
 from bertscape.results import Rollback, Surface
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec, parse_study
-from bertscape.study import (
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study import StudyResults, TrainingRun
 from bertscape.values import (
     THIRDS,
     GroupFound,

@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bertscape.readings import Estimate
-from bertscape.report.parts.number_text import (
-    number,
-    with_error,
-    with_interval,
-)
+from bertscape.report.parts.number_text import number, with_error, with_interval
 
 NAN, INFINITE = math.nan, math.inf
 

@@ -20,30 +20,13 @@ from bertscape.cli.report_command import REPORT
 from bertscape.figures import scale_of
 from bertscape.report import write_report
 from bertscape.report.contents import page_of
-from bertscape.report.findings.findings import (
-    STATEMENTS,
-    judge,
-)
-from bertscape.report.parts.blocks import (
-    Cell,
-    Page,
-    Picture,
-    Table,
-    Text,
-)
-from bertscape.report.parts.figures import (
-    figure_of,
-    map_panel,
-)
+from bertscape.report.findings.findings import STATEMENTS, judge
+from bertscape.report.parts.blocks import Cell, Page, Picture, Table, Text
+from bertscape.report.parts.figures import figure_of, map_panel
 from bertscape.report.parts.theme import SERIES
 from bertscape.spec import parse_study
 from bertscape.study import StudyResults, plan
-from bertscape.study.folder import (
-    StepRecord,
-    StudyRecord,
-    result_name,
-    write_json,
-)
+from bertscape.study.folder import StepRecord, StudyRecord, result_name, write_json
 from bertscape.values import CheckpointFound
 
 SECTIONS = [

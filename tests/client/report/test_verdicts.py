@@ -15,18 +15,9 @@ from tests.client.report.bowl_study import (
     build,
 )
 
-from bertscape.report.findings.error_rates import (
-    error_rate,
-    rate_difference,
-)
-from bertscape.report.findings.findings import (
-    STATEMENTS,
-    judge,
-)
-from bertscape.report.findings.judgement import (
-    Judgement,
-    Outcome,
-)
+from bertscape.report.findings.error_rates import error_rate, rate_difference
+from bertscape.report.findings.findings import STATEMENTS, judge
+from bertscape.report.findings.judgement import Judgement, Outcome
 from bertscape.report.findings.verdicts import (
     easier_optimization,
     flatter_optimum,
@@ -38,10 +29,7 @@ from bertscape.report.findings.verdicts import (
     wider_optimum,
 )
 from bertscape.spec import parse_study
-from bertscape.study import (
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study import StudyResults, TrainingRun
 from bertscape.values import LogEntry
 
 HOLDS, CONTRADICTED, UNDECIDED = Outcome.HOLDS, Outcome.CONTRADICTED, Outcome.UNDECIDED

@@ -6,10 +6,7 @@ import pytest
 
 from bertscape.spec import parse_study
 from bertscape.study import plan
-from bertscape.study.outlook import (
-    Outlook,
-    units,
-)
+from bertscape.study.outlook import Outlook, units
 from bertscape.study.plan import Step
 from bertscape.study.progress import now
 from bertscape.values import JobStatus

@@ -7,13 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from bertscape.spec import StudySpec, Training
-from bertscape.spec.study import (
-    Evaluate,
-    LayerSurfaces,
-    Longer,
-    RolledBack,
-    Task,
-)
+from bertscape.spec.study import Evaluate, LayerSurfaces, Longer, RolledBack, Task
 
 PAGE = Path(__file__).parents[3] / "docs" / "studies.md"
 MODELS: list[type[BaseModel]] = [

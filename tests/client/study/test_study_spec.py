@@ -9,12 +9,7 @@ import pytest
 import yaml
 
 from bertscape import Axis, InvalidInput, ProblemType, StudySpec, load_study, parse_spec
-from bertscape.spec import (
-    FinetuneSpec,
-    Random,
-    Training,
-    parse_study,
-)
+from bertscape.spec import FinetuneSpec, Random, Training, parse_study
 from bertscape.study import plan
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

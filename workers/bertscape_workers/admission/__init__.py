@@ -5,23 +5,10 @@ datasets or Ray. It reads configs, headers and the first lines of tables.
 """
 
 from bertscape_workers.admission.admission import Admitted, admit, admitted, memory_need
-from bertscape_workers.admission.architecture import (
-    refuse_long_inputs,
-    refuse_other_positions,
-)
-from bertscape_workers.admission.freed_memory import (
-    ENVIRONMENT,
-    keep_freed_memory,
-)
-from bertscape_workers.admission.held_file import (
-    HeldElsewhere,
-    sign,
-    take,
-)
-from bertscape_workers.admission.layer_groups import (
-    Members,
-    members,
-)
+from bertscape_workers.admission.architecture import refuse_long_inputs, refuse_other_positions
+from bertscape_workers.admission.freed_memory import ENVIRONMENT, keep_freed_memory
+from bertscape_workers.admission.held_file import HeldElsewhere, sign, take
+from bertscape_workers.admission.layer_groups import Members, members
 from bertscape_workers.admission.memory import (
     KEPT_STATES,
     MemoryLimits,

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bertscape.spec import Checkpoint, JobSpec, Limits, sources, with_sources
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import architecture, layer_groups, unused_tensors
 from bertscape_workers.admission.memory import MemoryNeed, memory_for, memory_for_training
 from bertscape_workers.admission.safetensors_headers import (

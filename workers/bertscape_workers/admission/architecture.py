@@ -7,10 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 Config = Mapping[str, Any]
 

@@ -7,13 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bertscape.values import (
-    EMBEDDINGS,
-    POOLER,
-    InvalidInput,
-    LayerGroup,
-    ProblemType,
-)
+from bertscape.values import EMBEDDINGS, POOLER, InvalidInput, LayerGroup, ProblemType
 
 _ENCODER_LAYER = re.compile(r"(?:encoder|transformer)\.layer\.(\d+)\.")
 # ELECTRA widens its embeddings with a matrix of their own, which belongs to them.

@@ -9,10 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 
 # As PEFT and adapters name what they add to a layer, and PEFT the layer inside.
 _ADAPTER = re.compile(

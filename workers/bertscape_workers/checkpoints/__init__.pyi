@@ -26,23 +26,12 @@ from .devices import (
     pick_device as pick_device,
     set_threads as set_threads,
 )
-from .precision import (
-    Format as Format,
-    arithmetic as arithmetic,
-    resolve as resolve,
-)
-from .quietness import (
-    quiet_transformers as quiet_transformers,
-)
+from .precision import Format as Format, arithmetic as arithmetic, resolve as resolve
+from .quietness import quiet_transformers as quiet_transformers
 from .transformers_trainer import (
     Examples as Examples,
     quiet_arguments as quiet_arguments,
     silence as silence,
     torch_threads as torch_threads,
 )
-from .vectors import (
-    distance as distance,
-    dot as dot,
-    norm as norm,
-    scale as scale,
-)
+from .vectors import distance as distance, dot as dot, norm as norm, scale as scale

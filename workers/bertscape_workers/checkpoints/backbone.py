@@ -9,10 +9,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT, unused_tensors
 from bertscape_workers.checkpoints.checkpoints import (
     CheckpointFiles,

@@ -20,11 +20,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from bertscape.spec import Checkpoint, Hub, JobOutput, plain
-from bertscape.values import (
-    CheckpointFound,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import CheckpointFound, InvalidInput, ProblemType
 from bertscape_workers.admission import (
     CONFIG_FILE,
     FLOATING,

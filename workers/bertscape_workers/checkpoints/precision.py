@@ -13,10 +13,7 @@ from typing import Any, Literal
 import torch
 
 from bertscape.spec import Precision
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.checkpoints.devices import device_model, rounds_products
 
 Format = Literal["fp32", "tf32", "bf16"]  # what `auto` has come to

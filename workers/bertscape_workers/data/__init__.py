@@ -5,12 +5,7 @@ Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`
 
 from bertscape_workers.data.rows import Row, read_rows
 from bertscape_workers.data.samples import SampleExample
-from bertscape_workers.data.splits import (
-    TokenizedSplit,
-    Vocabulary,
-    build_split,
-    load_tokenizer,
-)
+from bertscape_workers.data.splits import TokenizedSplit, Vocabulary, build_split, load_tokenizer
 from bertscape_workers.data.statistics import (
     Outcomes,
     error_rate,

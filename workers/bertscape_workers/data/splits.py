@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_of
 from bertscape_workers.data.rows import Row

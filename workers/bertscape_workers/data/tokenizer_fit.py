@@ -3,10 +3,7 @@
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.data.splits import TokenizedSplit
 
 WARNED, REFUSED = 0.05, 0.5  # shares of unknown tokens above which a job warns, or is refused

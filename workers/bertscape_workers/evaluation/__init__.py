@@ -4,10 +4,7 @@
 Touches the device; reads no data file. Knows `plane`, `data`, `checkpoints`, `admission`.
 """
 
-from bertscape_workers.evaluation.evaluators import (
-    Evaluator,
-    evaluator_for,
-)
+from bertscape_workers.evaluation.evaluators import Evaluator, evaluator_for
 from bertscape_workers.evaluation.plain import (
     EvaluatorInputs,
     compare,
@@ -16,17 +13,9 @@ from bertscape_workers.evaluation.plain import (
     plain_model,
     with_sample,
 )
-from bertscape_workers.evaluation.rollback import (
-    RollbackEvaluator,
-    RollbackInputs,
-)
-from bertscape_workers.evaluation.rounding import (
-    measure_rounding,
-    sample_points,
-)
-from bertscape_workers.evaluation.trajectory import (
-    measure_trajectory,
-)
+from bertscape_workers.evaluation.rollback import RollbackEvaluator, RollbackInputs
+from bertscape_workers.evaluation.rounding import measure_rounding, sample_points
+from bertscape_workers.evaluation.trajectory import measure_trajectory
 
 __all__ = [
     "Evaluator",

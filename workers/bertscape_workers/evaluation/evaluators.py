@@ -16,10 +16,7 @@ from bertscape_workers.evaluation.packed import (
     attention_varlen as packed_attention_varlen,
     find_encoder,
 )
-from bertscape_workers.evaluation.plain import (
-    EvaluatorInputs,
-    ReferenceEvaluator,
-)
+from bertscape_workers.evaluation.plain import EvaluatorInputs, ReferenceEvaluator
 
 _log = logging.getLogger(__name__)
 

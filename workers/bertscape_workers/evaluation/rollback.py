@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape_workers.checkpoints import Vector
-from bertscape_workers.data import (
-    Outcomes,
-    point_changes,
-    point_numbers,
-)
+from bertscape_workers.data import Outcomes, point_changes, point_numbers
 from bertscape_workers.evaluation.evaluators import evaluator_for
 from bertscape_workers.evaluation.plain import EvaluatorInputs
 

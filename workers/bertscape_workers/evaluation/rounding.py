@@ -6,11 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.values import (
-    Axis,
-    Grid,
-    RoundingFound,
-)
+from bertscape.values import Axis, Grid, RoundingFound
 from bertscape_workers.evaluation.evaluators import evaluator_for
 from bertscape_workers.evaluation.plain import EvaluatorInputs
 

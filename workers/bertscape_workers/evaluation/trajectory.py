@@ -6,24 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bertscape.spec import Checkpoint
-from bertscape.values import (
-    Numbers,
-    TrajectoryFound,
-)
-from bertscape_workers.checkpoints import (
-    CheckpointFiles,
-    Layout,
-    read_backbone,
-    steps,
-)
+from bertscape.values import Numbers, TrajectoryFound
+from bertscape_workers.checkpoints import CheckpointFiles, Layout, read_backbone, steps
 from bertscape_workers.evaluation.evaluators import Evaluator
 from bertscape_workers.evaluation.plain import as_numbers
-from bertscape_workers.plane import (
-    Plane,
-    Projection,
-    least_squares,
-    paper_projection,
-)
+from bertscape_workers.plane import Plane, Projection, least_squares, paper_projection
 
 _UNDEFINED = (math.nan, math.nan)  # the paper projects onto δ1, from θ0
 

@@ -8,10 +8,7 @@ from bertscape.spec import Data, FinetuneModel, FinetuneSpec, Training
 from bertscape.values import Progress
 from bertscape_workers.generated_language.data import DemoData
 from bertscape_workers.generated_language.size import DEMO, Size
-from bertscape_workers.training import (
-    FineTuned,
-    finetune,
-)
+from bertscape_workers.training import FineTuned, finetune
 
 Start = Literal["pretrained", "scratch"]
 

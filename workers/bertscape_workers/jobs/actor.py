@@ -21,12 +21,7 @@ import ray
 from numpy.typing import NDArray
 
 from bertscape.spec import JobSpec
-from bertscape.values import (
-    InvalidInput,
-    LogEntry,
-    Pins,
-    Problem,
-)
+from bertscape.values import InvalidInput, LogEntry, Pins, Problem
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 
 if TYPE_CHECKING:

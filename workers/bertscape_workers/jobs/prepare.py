@@ -75,13 +75,7 @@ from bertscape_workers.evaluation import (
     sample_points,
     with_sample,
 )
-from bertscape_workers.plane import (
-    Axis,
-    Plane,
-    PlaneRequest,
-    build_plane,
-    checkpoints_on_plane,
-)
+from bertscape_workers.plane import Axis, Plane, PlaneRequest, build_plane, checkpoints_on_plane
 
 _log = logging.getLogger(__name__)
 

@@ -5,17 +5,8 @@ from functools import partial
 import numpy as np
 
 from bertscape.spec import RollbackSpec
-from bertscape.values import (
-    ALL_LAYERS,
-    Findings,
-    GroupFound,
-    Progress,
-)
-from bertscape_workers.admission import (
-    Members,
-    MemoryLimits,
-    members,
-)
+from bertscape.values import ALL_LAYERS, Findings, GroupFound, Progress
+from bertscape_workers.admission import Members, MemoryLimits, members
 from bertscape_workers.checkpoints import (
     Config,
     Format,
@@ -53,10 +44,7 @@ from bertscape_workers.jobs.prepare import (
     tokenized_splits,
     unread_weights,
 )
-from bertscape_workers.plane import (
-    PlaneRequest,
-    length_toward,
-)
+from bertscape_workers.plane import PlaneRequest, length_toward
 
 FINETUNED_AT = (0.0, 0.0)  # where θ1 lies: α is along δ1, from it
 

@@ -8,16 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from bertscape.spec import FINETUNE_NUMBERS, FinetuneSpec, Limits
-from bertscape.values import (
-    Progress,
-    TrainingFindings,
-    TrainingOutput,
-)
+from bertscape.values import Progress, TrainingFindings, TrainingOutput
 from bertscape_workers.admission import MemoryLimits, admit
-from bertscape_workers.checkpoints import (
-    device_model,
-    set_threads,
-)
+from bertscape_workers.checkpoints import device_model, set_threads
 from bertscape_workers.jobs.prepare import Prepared, splits_found
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 from bertscape_workers.training import (

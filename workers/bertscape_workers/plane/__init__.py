@@ -11,11 +11,7 @@ from bertscape_workers.plane.plane import (
     checkpoints_on_plane,
     length_toward,
 )
-from bertscape_workers.plane.projections import (
-    Projection,
-    least_squares,
-    paper_projection,
-)
+from bertscape_workers.plane.projections import Projection, least_squares, paper_projection
 
 __all__ = [
     "Axis",

@@ -12,10 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape_workers.checkpoints import (
-    Layout,
-    Vector,
-)
+from bertscape_workers.checkpoints import Layout, Vector
 
 _BLOCK = 1 << 20  # floats drawn at a time
 

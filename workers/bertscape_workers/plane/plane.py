@@ -5,17 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from bertscape.values import (
-    ALL_LAYERS,
-    GroupFound,
-    InvalidInput,
-    LayerGroup,
-    ProblemType,
-)
-from bertscape_workers.admission import (
-    Members,
-    members,
-)
+from bertscape.values import ALL_LAYERS, GroupFound, InvalidInput, LayerGroup, ProblemType
+from bertscape_workers.admission import Members, members
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
     Layout,

@@ -14,16 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
-from bertscape_workers.checkpoints import (
-    CheckpointFiles,
-    Layout,
-    StoredBackbone,
-    Vector,
-)
+from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.checkpoints import CheckpointFiles, Layout, StoredBackbone, Vector
 
 BLOCK = 1 << 18  # float64 numbers centred at a time
 _HALF_STEP = 2.0**-24  # float32's largest relative rounding

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertscape_workers.checkpoints import (
-    distance,
-    dot,
-)
+from bertscape_workers.checkpoints import distance, dot
 from bertscape_workers.checkpoints.vectors import Vector
 
 # A relative difference of squares below this is rounding: the checkpoint lies along δ1.

@@ -7,18 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
-from bertscape.cli import (
-    refuse_unwritable,
-    warn_of_failed_checks,
-    write_json,
-    write_line,
-)
-from bertscape.values import (
-    DONE,
-    Command,
-    InvalidInput,
-    ProblemType,
-)
+from bertscape.cli import refuse_unwritable, warn_of_failed_checks, write_json, write_line
+from bertscape.values import DONE, Command, InvalidInput, ProblemType
 
 if TYPE_CHECKING:
     from bertscape.http import StageProgress

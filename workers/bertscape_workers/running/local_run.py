@@ -3,20 +3,11 @@
 import sys
 from importlib.metadata import version
 
-from bertscape.results import (
-    Result,
-    Run,
-    assemble_result,
-)
+from bertscape.results import Result, Run, assemble_result
 from bertscape.spec import JobSpec, Limits
 from bertscape.values import Progress
 from bertscape_workers.admission import admit
-from bertscape_workers.jobs import (
-    TileOrder,
-    TileWatch,
-    prepare_job,
-    runner_of,
-)
+from bertscape_workers.jobs import TileOrder, TileWatch, prepare_job, runner_of
 
 _VERSIONED = ("bertscape", "torch", "transformers", "numpy")
 EVALUATING = "evaluating"  # the stage of the job's points

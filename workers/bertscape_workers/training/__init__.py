@@ -12,11 +12,7 @@ from bertscape_workers.training.fine_tuning import (
     train,
     train_alone,
 )
-from bertscape_workers.training.trainer import (
-    Kept,
-    Logged,
-    Stop,
-)
+from bertscape_workers.training.trainer import Kept, Logged, Stop
 
 __all__ = [
     "FineTuned",

@@ -31,11 +31,7 @@ from bertscape.values import (
     Progress,
     TrainingOutput,
 )
-from bertscape_workers.admission import (
-    MemoryLimits,
-    MemoryNeed,
-    memory_for_training,
-)
+from bertscape_workers.admission import MemoryLimits, MemoryNeed, memory_for_training
 from bertscape_workers.checkpoints import (
     CheckpointFiles,
     locate,

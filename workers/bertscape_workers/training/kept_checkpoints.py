@@ -16,15 +16,8 @@ from pathlib import Path
 
 from transformers import TrainerState
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
-from bertscape_workers.admission import (
-    HeldElsewhere,
-    sign,
-    take,
-)
+from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission import HeldElsewhere, sign, take
 
 _LOG = "trainer_state.json"
 _STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt")

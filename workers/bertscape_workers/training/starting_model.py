@@ -20,19 +20,10 @@ from transformers import (
     set_seed,
 )
 
-from bertscape.values import (
-    InvalidInput,
-    ProblemType,
-)
-from bertscape_workers.admission import (
-    refuse_long_inputs,
-    refuse_other_positions,
-)
+from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission import refuse_long_inputs, refuse_other_positions
 from bertscape_workers.checkpoints import CheckpointFiles
-from bertscape_workers.data import (
-    Row,
-    TokenizedSplit,
-)
+from bertscape_workers.data import Row, TokenizedSplit
 
 MOST_CLASSES = 1000
 """Of the labels in the data; with more of them it is probably another kind of column."""

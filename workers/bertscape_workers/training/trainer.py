@@ -13,11 +13,7 @@ from transformers import Trainer, TrainerCallback
 
 from bertscape.spec import FINETUNE_NUMBERS
 from bertscape.values import LogEntry
-from bertscape_workers.data import (
-    error_rate,
-    mean_loss,
-    outcomes_of,
-)
+from bertscape_workers.data import error_rate, mean_loss, outcomes_of
 from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
 
 LOGGED = 50

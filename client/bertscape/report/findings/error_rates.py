@@ -8,12 +8,8 @@ difference (1998, "Interval estimation for the difference between independent pr
 
 import math
 
-from bertscape.readings import (
-    Estimate,
-)
-from bertscape.readings.parts import (
-    NORMAL_95,
-)
+from bertscape.readings import Estimate
+from bertscape.readings.parts import NORMAL_95
 from bertscape.study import TrainingRun
 from bertscape.values import LogEntry
 

@@ -16,12 +16,7 @@ from bertscape.report.findings.verdicts import (
 )
 from bertscape.report.parts import LONGER
 from bertscape.results import Rollback, Surface
-from bertscape.study import (
-    PRETRAINED,
-    SCRATCH,
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 
 
 @dataclass(frozen=True, slots=True)

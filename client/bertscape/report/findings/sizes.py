@@ -3,15 +3,8 @@
 import dataclasses
 import math
 
-from bertscape.readings import (
-    Estimate,
-    OptimumArea,
-    OptimumLength,
-)
-from bertscape.readings.parts import (
-    directions,
-    is_random,
-)
+from bertscape.readings import Estimate, OptimumArea, OptimumLength
+from bertscape.readings.parts import directions, is_random
 from bertscape.results import Surface
 
 

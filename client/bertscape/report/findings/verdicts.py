@@ -22,9 +22,7 @@ from bertscape.readings import (
     optimum_area,
     optimum_length,
 )
-from bertscape.readings.parts import (
-    units_of,
-)
+from bertscape.readings.parts import units_of
 from bertscape.report.findings.error_rates import accuracy, error_rate, rate_difference
 from bertscape.report.findings.judgement import (
     POINTS,
@@ -42,11 +40,7 @@ from bertscape.report.findings.loss_steps import middle_steps
 from bertscape.report.findings.sizes import at_least, radius_in_space, size_of
 from bertscape.results import Rollback, Surface
 from bertscape.study import TrainingRun
-from bertscape.values import (
-    THIRDS,
-    LayerGroup,
-    LogEntry,
-)
+from bertscape.values import THIRDS, LayerGroup, LogEntry
 
 WIDTH_THRESHOLDS = (0.5, 0.25, 0.1)  # nat above J(θ1): levels whose regions may be compared
 RADII = (0.5, 0.25)  # of the circles that are compared: the first that both surfaces hold whole

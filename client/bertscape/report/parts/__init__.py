@@ -22,29 +22,10 @@ from bertscape.report.parts.figures import (
     map_panel,
     rollback_panel,
 )
-from bertscape.report.parts.number_text import (
-    mean_rise,
-    number,
-    with_error,
-    with_interval,
-)
-from bertscape.report.parts.study_parts import (
-    gaps,
-    groups_of,
-    landscapes,
-    of_task,
-)
-from bertscape.report.parts.svg import (
-    inline_svg,
-    png_bytes,
-    settings,
-    svg_bytes,
-)
-from bertscape.report.parts.words import (
-    LONGER,
-    slug,
-    start_words,
-)
+from bertscape.report.parts.number_text import mean_rise, number, with_error, with_interval
+from bertscape.report.parts.study_parts import gaps, groups_of, landscapes, of_task
+from bertscape.report.parts.svg import inline_svg, png_bytes, settings, svg_bytes
+from bertscape.report.parts.words import LONGER, slug, start_words
 
 __all__ = [
     "BY_EYE",

@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from bertscape.figures import (
-        Axes,
-        Figure,
-    )
+    from bertscape.figures import Axes, Figure
 
 
 _SHORT = 14  # rows of a table that stays on one page

@@ -21,9 +21,7 @@ from bertscape.figures import (
     x_label,
     y_label,
 )
-from bertscape.readings.parts import (
-    NORMAL_95,
-)
+from bertscape.readings.parts import NORMAL_95
 from bertscape.report.parts.blocks import Panel
 from bertscape.report.parts.theme import LINES, MARKERS, MUTED, SERIES, WARNING
 from bertscape.report.parts.words import start_words

@@ -8,12 +8,7 @@ import numpy as np
 from bertscape.report.parts.blocks import Text
 from bertscape.report.parts.words import LONGER, start_order
 from bertscape.results import Rollback, Surface
-from bertscape.study import (
-    PRETRAINED,
-    SCRATCH,
-    StudyResults,
-    plan,
-)
+from bertscape.study import PRETRAINED, SCRATCH, StudyResults, plan
 
 AnyResult = TypeVar("AnyResult")
 

@@ -5,10 +5,7 @@ import re
 from contextlib import AbstractContextManager
 from typing import Any
 
-from bertscape.figures import (
-    Figure,
-    rc_context,
-)
+from bertscape.figures import Figure, rc_context
 from bertscape.report.parts.theme import GRID, INK, MUTED, VARIABLES
 
 _DPI = 160  # of heat maps, and of PNG

@@ -2,10 +2,7 @@
 
 import re
 
-from bertscape.study import (
-    PRETRAINED,
-    SCRATCH,
-)
+from bertscape.study import PRETRAINED, SCRATCH
 
 LONGER = "longer-"
 _STARTS = {PRETRAINED: "pre-trained", SCRATCH: "from scratch"}

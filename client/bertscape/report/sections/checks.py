@@ -4,22 +4,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from bertscape.report.parts import (
-    Block,
-    Cell,
-    Code,
-    Section,
-    Table,
-    Text,
-    landscapes,
-    number,
-)
+from bertscape.report.parts import Block, Cell, Code, Section, Table, Text, landscapes, number
 from bertscape.results import Rollback, Surface, describe_failures
 from bertscape.study import StudyResults, plan
-from bertscape.values import (
-    NUMBERS,
-    SelfCheck,
-)
+from bertscape.values import NUMBERS, SelfCheck
 
 _LOSSES = tuple(NUMBERS.index(name) for name in ("train_loss", "eval_loss"))
 

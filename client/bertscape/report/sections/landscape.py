@@ -3,15 +3,9 @@
 from collections.abc import Iterator
 
 from bertscape.figures import scale_of
-from bertscape.readings import (
-    consistency,
-)
-from bertscape.readings.parts import (
-    is_random,
-)
-from bertscape.readings.shown import (
-    drawn_places,
-)
+from bertscape.readings import consistency
+from bertscape.readings.parts import is_random
+from bertscape.readings.shown import drawn_places
 from bertscape.report.parts import (
     BY_EYE,
     Block,

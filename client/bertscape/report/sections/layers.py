@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 from bertscape.figures import group_words
 from bertscape.readings import circle_rises, optimum_area
-from bertscape.report.findings import (
-    at_least,
-    size_of,
-)
+from bertscape.report.findings import at_least, size_of
 from bertscape.report.parts import (
     BY_EYE,
     Block,

@@ -13,22 +13,8 @@ from bertscape.report.findings import (
     judgement as units,
     rate_difference,
 )
-from bertscape.report.parts import (
-    BY_EYE,
-    Block,
-    Cell,
-    Section,
-    Table,
-    Text,
-    gaps,
-    with_interval,
-)
-from bertscape.study import (
-    PRETRAINED,
-    SCRATCH,
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.report.parts import BY_EYE, Block, Cell, Section, Table, Text, gaps, with_interval
+from bertscape.study import PRETRAINED, SCRATCH, StudyResults, TrainingRun
 
 _TONES = {
     Outcome.HOLDS: "holds",

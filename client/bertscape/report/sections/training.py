@@ -28,10 +28,7 @@ from bertscape.report.parts import (
     with_interval,
 )
 from bertscape.report.sections.landscape import map_key, map_panels
-from bertscape.study import (
-    StudyResults,
-    TrainingRun,
-)
+from bertscape.study import StudyResults, TrainingRun
 from bertscape.values import LogEntry
 
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # of the steps that both runs have

@@ -13,19 +13,9 @@ from bertscape.readings import (
     measure,
     shown_checkpoints,
 )
-from bertscape.readings.parts import (
-    NORMAL_95,
-    is_random,
-    units_of,
-)
-from bertscape.readings.width import (
-    DEFAULT_THRESHOLD,
-)
-from bertscape.report.findings import (
-    at_least,
-    radius_in_space,
-    size_of,
-)
+from bertscape.readings.parts import NORMAL_95, is_random, units_of
+from bertscape.readings.width import DEFAULT_THRESHOLD
+from bertscape.report.findings import at_least, radius_in_space, size_of
 from bertscape.report.parts import (
     BY_EYE,
     NO_COUNTERPART,

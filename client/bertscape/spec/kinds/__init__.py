@@ -8,14 +8,9 @@ from bertscape.spec.kinds.finetune import (
     Training,
 )
 from bertscape.spec.kinds.job import Amount, JobSpec, Precision
-from bertscape.spec.kinds.landscape import (
-    LandscapeSpec,
-)
+from bertscape.spec.kinds.landscape import LandscapeSpec
 from bertscape.spec.kinds.registry import KINDS
-from bertscape.spec.kinds.rollback import (
-    ROLLBACK_NUMBERS,
-    RollbackSpec,
-)
+from bertscape.spec.kinds.rollback import ROLLBACK_NUMBERS, RollbackSpec
 from bertscape.spec.kinds.unread import UnreadSpec
 
 __all__ = [

@@ -6,12 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from bertscape.spec.kinds.job import TOKENIZER, JobSpec
-from bertscape.spec.parts import (
-    Checkpoint,
-    Values,
-    Visitor,
-    wrong,
-)
+from bertscape.spec.parts import Checkpoint, Values, Visitor, wrong
 from bertscape.values import Pins, TrainingFindings
 
 FINETUNE_NUMBERS = ("eval_loss", "eval_error", "eval_loss_stderr", "eval_error_stderr")

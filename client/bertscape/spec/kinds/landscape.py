@@ -20,15 +20,7 @@ from bertscape.spec.parts import (
     Visitor,
     wrong,
 )
-from bertscape.values import (
-    ALL,
-    ALL_LAYERS,
-    NUMBERS,
-    Grid,
-    LayerGroup,
-    Tile,
-    tiles,
-)
+from bertscape.values import ALL, ALL_LAYERS, NUMBERS, Grid, LayerGroup, Tile, tiles
 
 
 class LandscapeSpec(JobSpec):

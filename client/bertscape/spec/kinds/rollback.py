@@ -7,10 +7,7 @@ from pydantic import BeforeValidator, field_validator
 
 from bertscape.spec.kinds.job import Amount, JobSpec, Precision
 from bertscape.spec.parts import Layers, Model, Visitor, wrong
-from bertscape.values import (
-    THIRDS,
-    LayerGroup,
-)
+from bertscape.values import THIRDS, LayerGroup
 
 ROLLBACK_NUMBERS = tuple(
     f"{name}{deviation}"

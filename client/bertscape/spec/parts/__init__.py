@@ -1,9 +1,6 @@
 """The parts of a spec: checkpoints, data, directions, axes, layers. Values alone; no file."""
 
-from bertscape.spec.parts.base import (
-    Values,
-    wrong,
-)
+from bertscape.spec.parts.base import Values, wrong
 from bertscape.spec.parts.checkpoint import (
     FINETUNED,
     TAGS,
@@ -14,24 +11,10 @@ from bertscape.spec.parts.checkpoint import (
     Model,
     plain,
 )
-from bertscape.spec.parts.data import (
-    DATA_FORMATS,
-    Data,
-    Split,
-    data_format,
-)
-from bertscape.spec.parts.direction import (
-    Direction,
-    Random,
-)
-from bertscape.spec.parts.grid_ranges import (
-    DEFAULT_AXIS,
-    AxisRange,
-    GridRanges,
-)
-from bertscape.spec.parts.layers import (
-    Layers,
-)
+from bertscape.spec.parts.data import DATA_FORMATS, Data, Split, data_format
+from bertscape.spec.parts.direction import Direction, Random
+from bertscape.spec.parts.grid_ranges import DEFAULT_AXIS, AxisRange, GridRanges
+from bertscape.spec.parts.layers import Layers
 from bertscape.spec.parts.sources import Visitor
 
 __all__ = [

@@ -5,13 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, model_serializer
 
 from bertscape.spec.parts.base import Values, wrong
-from bertscape.values import (
-    DEFAULT_COUNT,
-    DEFAULT_HIGH,
-    DEFAULT_LOW,
-    Axis,
-    InvalidInput,
-)
+from bertscape.values import DEFAULT_COUNT, DEFAULT_HIGH, DEFAULT_LOW, Axis, InvalidInput
 
 
 def _axis(value: object) -> object:

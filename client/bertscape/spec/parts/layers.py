@@ -5,11 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from bertscape.spec.parts.base import wrong
-from bertscape.values import (
-    NAMES,
-    InvalidInput,
-    LayerGroup,
-)
+from bertscape.values import NAMES, InvalidInput, LayerGroup
 
 
 def _layer_group(value: Any) -> LayerGroup:

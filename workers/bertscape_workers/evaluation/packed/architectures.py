@@ -13,10 +13,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoConfig
 
-from bertscape_workers.checkpoints import (
-    Config,
-    Layout,
-)
+from bertscape_workers.checkpoints import Config, Layout
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 

@@ -22,23 +22,10 @@ import torch
 from numpy.typing import NDArray
 from transformers.activations import ACT2FN
 
-from bertscape.values import (
-    ALL_LAYERS,
-    EvaluatorName,
-    LayerGroup,
-)
+from bertscape.values import ALL_LAYERS, EvaluatorName, LayerGroup
 from bertscape_workers.admission import KEPT_STATES, keep_freed_memory
-from bertscape_workers.checkpoints import (
-    BackboneTensor,
-    Vector,
-    pick_device,
-)
-from bertscape_workers.data import (
-    Outcomes,
-    TokenizedSplit,
-    outcomes_of,
-    point_numbers,
-)
+from bertscape_workers.checkpoints import BackboneTensor, Vector, pick_device
+from bertscape_workers.data import Outcomes, TokenizedSplit, outcomes_of, point_numbers
 from bertscape_workers.evaluation.packed.architectures import Encoder, find_encoder
 from bertscape_workers.evaluation.packed.forward import (
     Embeddings,

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bertscape_workers.checkpoints import (
-    Format,
-    arithmetic,
-)
+from bertscape_workers.checkpoints import Format, arithmetic
 from bertscape_workers.evaluation.packed.attention import Attention, GroupedAttention
 from bertscape_workers.evaluation.packed.attention_varlen import Attend, VarlenAttention, flash
 from bertscape_workers.evaluation.packed.products import (

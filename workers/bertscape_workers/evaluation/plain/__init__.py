@@ -5,15 +5,8 @@ from bertscape_workers.evaluation.plain.evaluator import (
     ReferenceEvaluator,
     as_numbers,
 )
-from bertscape_workers.evaluation.plain.examples_alone import (
-    losses_alone,
-    with_sample,
-)
-from bertscape_workers.evaluation.plain.self_checks import (
-    compare,
-    expected_numbers,
-    plain_model,
-)
+from bertscape_workers.evaluation.plain.examples_alone import losses_alone, with_sample
+from bertscape_workers.evaluation.plain.self_checks import compare, expected_numbers, plain_model
 
 __all__ = [
     "EvaluatorInputs",

@@ -17,12 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertscape.values import (
-    ALL_LAYERS,
-    EvaluatorName,
-    LayerGroup,
-    Numbers,
-)
+from bertscape.values import ALL_LAYERS, EvaluatorName, LayerGroup, Numbers
 from bertscape_workers.checkpoints import (
     Config,
     Format,
@@ -33,12 +28,7 @@ from bertscape_workers.checkpoints import (
     build_model,
     pick_device,
 )
-from bertscape_workers.data import (
-    Outcomes,
-    TokenizedSplit,
-    outcomes_of,
-    point_numbers,
-)
+from bertscape_workers.data import Outcomes, TokenizedSplit, outcomes_of, point_numbers
 from bertscape_workers.evaluation.plain.batches import (
     most_together,
     of_equal_length,

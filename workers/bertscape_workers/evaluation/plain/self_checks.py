@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from bertscape.values import (
-    Numbers,
-    SelfCheck,
-)
+from bertscape.values import Numbers, SelfCheck
 from bertscape_workers.checkpoints import CheckpointFiles, arithmetic
 from bertscape_workers.data import TokenizedSplit
 from bertscape_workers.evaluation.plain.batches import restore_attention
