@@ -81,7 +81,7 @@ def refuse_what_does_not_fit(service: LiveService, inputs: SmallInputs) -> None:
     """At submission, by the key of the group."""
     with pytest.raises((ServiceError, InvalidInput), match=r"groups\[1\].*within the 2 encoder"):
         service.client().submit(rollback_spec(inputs, groups=["all", [1, 3]]))
-    with pytest.raises((ServiceError, InvalidInput), match=r"groups\[0\].*'low'.*not empty"):
+    with pytest.raises((ServiceError, InvalidInput), match=r"groups\[0\].*'low'.*non-empty"):
         service.client().submit(rollback_spec(inputs, groups=["low"]))
 
 
