@@ -185,7 +185,7 @@ def test_measure_refuses_what_is_no_surface(tmp_path: Path, capsys: Any) -> None
 
 def test_the_page_names_every_reading_and_every_option() -> None:
     page = (Path(__file__).parents[3] / "docs" / "readings.md").read_text(encoding="utf-8")
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(prog="bertscape", add_help=False)
     MEASURE.add_arguments(parser)
     options = re.findall(r"(?<!\S)--?[a-z][\w-]*", parser.format_help())
     assert "--json" in options

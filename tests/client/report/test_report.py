@@ -542,7 +542,7 @@ def test_the_command_refuses_in_one_line(
 
 def test_the_page_names_every_section_every_option_and_every_finding(results: StudyResults) -> None:
     text = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(prog="bertscape", add_help=False)
     REPORT.add_arguments(parser)
     options = re.findall(r"(?<!\S)--?[a-z][\w-]*", parser.format_help())
     assert "--json" in options
