@@ -12,7 +12,7 @@ help:
 	@echo "make paper   everything that the paper shows, on the same language, and its report"
 	@echo "make mrpc-rte  the same of MiniLM on MRPC and RTE (needs BERTSCAPE_GLUE=folder)"
 	@echo "make test    every test (BERTSCAPE_GLUE=folder for the tests on real text)"
-	@echo "make quick   the unit tests without Ray and trainings, in a minute and a half"
+	@echo "make quick   the unit tests without Ray, trainings and services"
 	@echo "make check   lint, format, types, layers"
 	@echo "make format  format and mend what ruff can mend"
 	@echo "make build   the wheel and the source distribution, in dist/"
