@@ -71,7 +71,7 @@ async def test_a_journal_that_holds_such_a_spec_is_served(
     async with run_service() as service:
         jobs = (await service.http.get("/v1/jobs")).json()["jobs"]
         assert [(job["id"], job["name"]) for job in jobs] == [(right, "right"), (wrong, "?")]
-        shown = (await service.http.get(f"/v1/jobs/{wrong}")).json()
+        shown = await service.ended(wrong)
         if state == "running":  # nobody can go on with it
             assert shown["state"] == "failed"
             assert shown["error"]["key"] == "name"
