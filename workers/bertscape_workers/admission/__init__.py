@@ -22,12 +22,12 @@ from bertscape_workers.admission.safetensors_headers import (
     CONFIG_FILE,
     FLOATING,
     TensorHeader,
-    current_name,
     lacking,
     read_json,
     tensor_headers,
     unread_files,
     weight_files,
+    wrapper_prefix,
 )
 from bertscape_workers.admission.tables import (
     no_examples,
@@ -54,7 +54,6 @@ __all__ = [
     "TensorHeader",
     "admit",
     "admitted",
-    "current_name",
     "forget_numeric_settings",
     "json_objects",
     "keep_freed_memory",
@@ -79,4 +78,5 @@ __all__ = [
     "text_lines",
     "unread_files",
     "weight_files",
+    "wrapper_prefix",
 ]

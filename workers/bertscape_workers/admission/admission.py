@@ -20,7 +20,6 @@ from bertscape_workers.admission.safetensors_headers import (
     CONFIG_FILE,
     FLOATING,
     TensorHeader,
-    current_name,
     lacking,
     read_json,
     tensor_headers,
@@ -212,8 +211,7 @@ class _Folder:
     @classmethod
     def read(cls, key: str, path: Path) -> "_Folder":
         tensors = tensor_headers(path, key)
-        config = read_json(path / CONFIG_FILE, key)
-        return cls(key, path, config, {current_name(name): one for name, one in tensors.items()})
+        return cls(key, path, read_json(path / CONFIG_FILE, key), tensors)
 
     def parameters(self) -> int:
         """Of the model, its head among them."""

@@ -37,6 +37,13 @@ _POSITION_KEYS = ("max_position_embeddings", "n_positions")
 _POSITION_TYPES = {"esm": ("absolute", "rotary")}
 _ABSOLUTE = ("absolute",)
 
+# What these families take beside text; without it they would be evaluated on inputs of zeros that
+# nobody trains them on, or not at all. Of others (LayoutLM, LiLT) it is optional.
+_MORE_THAN_TEXT = {
+    "layoutlmv2": "the picture of a page",
+    "tapas": "seven types of each token, from a table",
+}
+
 # Settings that change what the same tensors compute, under the names that families give them.
 _FUNCTION_KEYS = (
     "model_type",
@@ -155,7 +162,12 @@ def refuse_other_heads(config: Config, key: str, source: str) -> None:
 
 
 def refuse_unreadable(config: Config, key: str) -> None:
-    """Raise `InvalidInput` for what transformers cannot read as float32 weights and class names."""
+    """Raise `InvalidInput` for what is no text classifier of float32 weights and class names."""
+    family = str(config.get("model_type"))
+    if family in _MORE_THAN_TEXT:
+        found = f"is its model type, which also takes {_MORE_THAN_TEXT[family]}"
+        expected = "a model that classifies text alone"
+        raise InvalidInput.of(ProblemType.INVALID_CHECKPOINT, key, family, expected, found)
     quantized = config.get("quantization_config")
     if quantized is not None:
         method = quantized.get("quant_method") if isinstance(quantized, Mapping) else quantized

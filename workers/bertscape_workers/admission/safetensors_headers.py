@@ -7,7 +7,7 @@ each tensor's dtype, shape and place. Reading it costs a few kilobytes, whatever
 import json
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ COMPLETE_CHECKPOINT_HINT = (
 
 _SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
 _VARIANT = re.compile(r"model\.[^.]+(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
+# What torch.compile and DistributedDataParallel put before every name of the model inside.
+_WRAPPERS = ("_orig_mod.", "module.")
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
 
@@ -33,6 +35,7 @@ class TensorHeader:
     """One tensor, as the header of its file describes it."""
 
     file: Path
+    stored: str  # its name in that file
     dtype: str  # in the format's own words, as in "F32"
     shape: tuple[int, ...]
 
@@ -104,6 +107,8 @@ def _indexed(folder: Path, key: str) -> Iterator[Path]:
         if Path(name).name != name or not (folder / name).is_file():
             raise _broken(folder / INDEX_FILE, key, f"names {name!r}, which is not in the folder")
         yield folder / name
+    if not isinstance(index.get("metadata"), dict):
+        raise _broken(folder / INDEX_FILE, key, "has no metadata, which from_pretrained looks for")
 
 
 def read_json(path: Path, key: str) -> dict[str, Any]:
@@ -130,19 +135,42 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
 
 
 def tensor_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
-    """Every tensor of a checkpoint folder by its name.
+    """Every tensor of a checkpoint folder by its name today, without a wrapper's prefix.
 
     Raises:
         InvalidInput: no safetensors, or a file that is not whole.
     """
+    stored = _stored_headers(folder, key)
+    prefix = _prefix(stored)
+    return {_current_name(name.removeprefix(prefix)): one for name, one in stored.items()}
+
+
+def wrapper_prefix(folder: Path, key: str) -> str:
+    """What a wrapper put before every name in a checkpoint folder, as in "module."; often ""."""
+    return _prefix(_stored_headers(folder, key))
+
+
+def _stored_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
     headers: dict[str, TensorHeader] = {}
     for path in weight_files(folder, key):
         headers.update(_read_header(path, key))
     return headers
 
 
-def current_name(name: str) -> str:
-    """The name that a tensor has today; old checkpoints call a LayerNorm's gamma and beta."""
+def _prefix(names: Collection[str]) -> str:
+    """The longest one, made of wrappers, that all names share: one may be inside another."""
+    prefix = ""
+    while names and (more := next((w for w in _WRAPPERS if _share(names, prefix + w)), None)):
+        prefix += more
+    return prefix
+
+
+def _share(names: Collection[str], prefix: str) -> bool:
+    return all(name.startswith(prefix) for name in names)
+
+
+def _current_name(name: str) -> str:
+    """Old checkpoints call a LayerNorm's weight gamma and its bias beta."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
         "LayerNorm.beta", "LayerNorm.bias"
     )
@@ -166,7 +194,7 @@ def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
         members = json.loads(text)
         members.pop("__metadata__", None)
         entries = {
-            str(name): TensorHeader(path, str(entry["dtype"]), tuple(map(int, entry["shape"])))
+            name: TensorHeader(path, name, str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in members.items()
         }
         end = max((int(entry["data_offsets"][1]) for entry in members.values()), default=0)

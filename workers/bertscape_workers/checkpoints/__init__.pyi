@@ -11,6 +11,7 @@ from .backbone import (
     load_config as load_config,
     read_backbone as read_backbone,
     read_head as read_head,
+    refuse_converted as refuse_converted,
     skeleton as skeleton,
     whole_config as whole_config,
 )
@@ -18,8 +19,10 @@ from .checkpoints import (
     CheckpointFiles as CheckpointFiles,
     locate as locate,
     locate_tokenizer as locate_tokenizer,
+    renamed as renamed,
     steps as steps,
     tensor_names as tensor_names,
+    weight_warnings as weight_warnings,
 )
 from .devices import (
     device_model as device_model,

@@ -8,16 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
 
 from bertscape.values import InvalidInput, ProblemType
-from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT, unused_tensors
+from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT, TensorHeader, unused_tensors
 from bertscape_workers.checkpoints.checkpoints import (
     CheckpointFiles,
-    Stored,
     Wanted,
     find_tensors,
     read_rows,
     read_tensors,
+    tensor_names,
 )
 
 # Floats; 64 bytes. Matrix products give other last bits at other alignments, so every tensor of
@@ -27,8 +28,12 @@ ALIGNMENT = 16
 Config = dict[str, Any]  # of a model, as plain values
 Vector = NDArray[np.float32]  # (layout.size,): a backbone, or a direction
 
-# What transformers raises for a config.json that it cannot read, or build a model of.
-_CONFIG_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+# What transformers raises for a config.json that it cannot read, or build a model of. The last is
+# for what a family needs beside transformers.
+_CONFIG_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    ImportError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,26 @@ def known_tensors(model: PreTrainedModel) -> unused_tensors.Known:
     )
 
 
+def refuse_converted(files: CheckpointFiles, model: PreTrainedModel) -> None:
+    """Raise `InvalidInput` if a checkpoint's tensors are not stored as the model has them.
+
+    transformers converts some families while loading and saving: it merges experts, or renames.
+    """
+    if not get_model_conversion_mapping(model, add_legacy=False):
+        return
+    stored = set(tensor_names(files))
+    if all(stored.intersection(one.names) for one in _wanted(layout_of(model))):
+        return
+    raise InvalidInput.of(
+        ProblemType.INVALID_CHECKPOINT,
+        files.key,
+        files.source,
+        "tensors stored with the names and shapes that the model has",
+        f"is a {model.config.model_type} model: transformers converts its tensors while loading "
+        "them (merges experts, or renames), and bertscape reads them as they are stored",
+    )
+
+
 def read_backbone(files: CheckpointFiles, layout: Layout, out: Vector) -> None:
     """Read a checkpoint's backbone into `out`, one tensor at a time; its head is not read.
 
@@ -177,7 +202,7 @@ class StoredBackbone:
 
     files: CheckpointFiles
     layout: Layout
-    stored: tuple[Stored, ...]  # of each tensor of the layout
+    stored: tuple[TensorHeader, ...]  # of each tensor of the layout
 
     @classmethod
     def find(cls, files: CheckpointFiles, layout: Layout) -> "StoredBackbone":
@@ -223,11 +248,15 @@ def _without_prefix(tensor: BackboneTensor, layout: Layout) -> Iterator[str]:
 def read_head(files: CheckpointFiles, model: PreTrainedModel) -> dict[str, NDArray[Any]]:
     """Everything in θ1's state dict that is no backbone parameter, by its name there.
 
+    A buffer that θ1 does not store is left out: the model has computed it from its config.
+
     Raises:
         InvalidInput: θ1 has no head, a head of another shape than its config says, or a head
             that is not finite.
     """
-    state = dict(_head_state(model))
+    stored = set(tensor_names(files))
+    computed = {name for name, _ in model.named_buffers(remove_duplicate=False)} - stored
+    state = {name: tensor for name, tensor in _head_state(model) if name not in computed}
     wanted = [Wanted((n,), tuple(t.shape), t.is_floating_point()) for n, t in state.items()]
     expected = "a fine-tuned sequence classifier, with its head"
     head = {

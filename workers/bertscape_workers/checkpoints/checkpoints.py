@@ -25,11 +25,12 @@ from bertscape_workers.admission import (
     CONFIG_FILE,
     FLOATING,
     TensorHeader,
-    current_name,
     lacking,
     read_json,
     tensor_headers,
+    unread_files,
     weight_files,
+    wrapper_prefix,
 )
 
 _HUB_FILES = (
@@ -174,25 +175,38 @@ class Wanted:
     floating: bool = True
 
 
-Stored = tuple[str, TensorHeader]  # a tensor by its name in the file, and where it lies
-
-
 def tensor_names(files: CheckpointFiles) -> Iterator[str]:
     """The names of a checkpoint's tensors, as they are called today."""
-    return map(current_name, _headers(files))
+    return iter(_headers(files))
 
 
-def find_tensors(files: CheckpointFiles, wanted: Sequence[Wanted], expected: str) -> list[Stored]:
+def renamed(files: CheckpointFiles) -> dict[str, str] | None:
+    """The `key_mapping` by which `from_pretrained` finds the tensors; None if it needs none."""
+    prefix = wrapper_prefix(files.folder, files.key)
+    return {f"^{re.escape(prefix)}": ""} if prefix else None
+
+
+def weight_warnings(files: CheckpointFiles) -> Iterator[str]:
+    """What is odd about a checkpoint's weight files, although they can be read."""
+    if found := unread_files(files.folder, files.key):
+        names = f"{', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
+        yield f"{files.key}: {files.source} also holds {names}: not read, as by from_pretrained"
+    if prefix := wrapper_prefix(files.folder, files.key):
+        wrappers = "as torch.compile or DistributedDataParallel leave it"
+        yield f"{files.key}: {files.source} has {prefix!r} before every name, {wrappers}: left out"
+
+
+def find_tensors(
+    files: CheckpointFiles, wanted: Sequence[Wanted], expected: str
+) -> list[TensorHeader]:
     """Find tensors in a checkpoint's files; arguments and errors are those of `read_tensors`."""
-    headers = {current_name(name): (name, header) for name, header in _headers(files).items()}
-    return _match(files, wanted, headers, expected)
+    return _match(files, wanted, _headers(files), expected)
 
 
-def read_rows(stored: Stored, rows: slice) -> NDArray[Any]:
+def read_rows(header: TensorHeader, rows: slice) -> NDArray[Any]:
     """Some rows of one tensor, as float32 if it is floating; all of one without rows."""
-    name, header = stored
     with safe_open(header.file, framework="pt") as stream:
-        return _values(stream.get_slice(name)[rows if header.shape else ...])
+        return _values(stream.get_slice(header.stored)[rows if header.shape else ...])
 
 
 def read_tensors(
@@ -212,11 +226,11 @@ def read_tensors(
         InvalidInput: a tensor is missing, or of another shape; the message names it.
     """
     found = find_tensors(files, wanted, expected)
-    for path in sorted({header.file for _, header in found}):
+    for path in sorted({header.file for header in found}):
         with safe_open(path, framework="pt") as stream:
-            for index, (name, header) in enumerate(found):
+            for index, header in enumerate(found):
                 if header.file == path:
-                    yield index, _values(stream.get_tensor(name))
+                    yield index, _values(stream.get_tensor(header.stored))
 
 
 def _headers(files: CheckpointFiles) -> Mapping[str, TensorHeader]:
@@ -226,22 +240,22 @@ def _headers(files: CheckpointFiles) -> Mapping[str, TensorHeader]:
 def _match(
     files: CheckpointFiles,
     wanted: Sequence[Wanted],
-    headers: Mapping[str, Stored],
+    headers: Mapping[str, TensorHeader],
     expected: str,
-) -> list[Stored]:
+) -> list[TensorHeader]:
     found = [next((headers[n] for n in one.names if n in headers), None) for one in wanted]
     missing = [one.names[0] for one, match in zip(wanted, found, strict=True) if match is None]
     if missing:
         raise lacking(missing, files.key, files.source, expected)
     matches = [match for match in found if match is not None]
-    for one, (name, header) in zip(wanted, matches, strict=True):
+    for one, header in zip(wanted, matches, strict=True):
         if one.floating and header.dtype not in FLOATING:
             raise InvalidInput.of(
                 ProblemType.INVALID_CHECKPOINT,
                 files.key,
                 files.source,
                 "tensors in float64, float32, float16 or bfloat16",
-                f"has {name} as {header.dtype}",
+                f"has {header.stored} as {header.dtype}",
             )
         if header.shape != one.shape:
             raise InvalidInput.of(
@@ -249,7 +263,7 @@ def _match(
                 files.key,
                 files.source,
                 f"the shape of model.finetuned's architecture, {list(one.shape)}",
-                f"has {name} of shape {list(header.shape)}",
+                f"has {header.stored} of shape {list(header.shape)}",
             )
     return matches
 

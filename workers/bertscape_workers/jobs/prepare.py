@@ -29,7 +29,6 @@ from bertscape_workers.admission import (
     architecture,
     memory_for,
     source_name,
-    unread_files,
     unused_tensors,
 )
 from bertscape_workers.checkpoints import (
@@ -46,10 +45,12 @@ from bertscape_workers.checkpoints import (
     pick_device,
     quiet_transformers,
     read_head,
+    refuse_converted,
     resolve,
     set_threads,
     skeleton,
     tensor_names,
+    weight_warnings,
     whole_config,
 )
 from bertscape_workers.data import (
@@ -72,6 +73,7 @@ from bertscape_workers.evaluation import (
     measure_rounding,
     measure_trajectory,
     plain_model,
+    refuse_changed,
     sample_points,
     with_sample,
 )
@@ -141,7 +143,7 @@ def prepare(
         config = checked_config(checkpoints, spec)
         found = fingerprints(checkpoints, tell)
         splits, unknown = tokenized_splits(spec, checkpoints, config, tell)
-        warnings = [*unread_weights(checkpoints), *unknown]
+        warnings = [*weights_read(checkpoints), *unknown]
         inputs, plane = _inputs(checkpoints, config, splits, precision, limits, tell)
         rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
         evaluator = evaluator_for(inputs, device)
@@ -282,11 +284,13 @@ def checked_config(checkpoints: JobCheckpoints, spec: JobSpec) -> Config:
 def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
     """Raise `InvalidInput` if a checkpoint is not wholly what θ1's architecture computes."""
     finetuned = checkpoints.plane.finetuned
-    known = known_tensors(skeleton(config))
+    model = skeleton(config)
+    known = known_tensors(model)
     unused_tensors.refuse_bare_encoder(tensor_names(finetuned), finetuned.key, finetuned.source)
     for files in checkpoints.named().values():
         names = list(tensor_names(files))
         unused_tensors.refuse_adapters(names, files.key, files.source)
+        refuse_converted(files, model)
         unused_tensors.refuse_more_layers(names, files.config, files.key, files.source)
         head = files.folder == finetuned.folder
         unused_tensors.refuse_unused(names, known, files.key, files.source, head=head)
@@ -297,12 +301,10 @@ def _refuse_contradictions(checkpoints: JobCheckpoints, config: Config) -> None:
         )
 
 
-def unread_weights(checkpoints: JobCheckpoints) -> Iterator[str]:
-    """A warning for each checkpoint whose folder holds weights that are not read."""
+def weights_read(checkpoints: JobCheckpoints) -> Iterator[str]:
+    """A warning for each checkpoint whose weight files are odd, although they can be read."""
     for files in checkpoints.named().values():
-        if found := unread_files(files.folder, files.key):
-            names = f"{', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
-            yield f"{files.key}: {files.source} also holds {names}: not read, as by from_pretrained"
+        yield from weight_warnings(files)
 
 
 def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, CheckpointFound]:
@@ -460,15 +462,16 @@ def self_checks(
         plain: whether the evaluator is the plain model.
 
     Raises:
-        InvalidInput: the plain model cannot take an example, or gives it another loss alone.
+        InvalidInput: the plain model cannot take an example, or gives it another loss alone, or
+            transformers changes its weights while loading them.
     """
     checks = []
     for done, place in enumerate(places):
         tell("self-checks", done, len(places))
         model = plain_model(place.files, finetuned, device)
-        alone = {
-            name: losses_alone(model, split.sample, finetuned) for name, split in splits.items()
-        }
+        alone = losses_alone(model, splits, finetuned)
+        if plain:
+            refuse_changed(model, place.files)
         expected = expected_numbers(model, splits["train"], splits["eval"])
         evaluated = (finetuned, str(model.config.model_type)) if plain else None
         del model  # before the evaluator works, and before the next one is loaded

@@ -42,7 +42,7 @@ from bertscape_workers.jobs.prepare import (
     self_checks,
     silent,
     tokenized_splits,
-    unread_weights,
+    weights_read,
 )
 from bertscape_workers.plane import PlaneRequest, length_toward
 
@@ -67,7 +67,7 @@ def prepare_rollback(
         config = checked_config(checkpoints, spec)
         found = fingerprints(checkpoints, tell)
         splits, unknown = tokenized_splits(spec, checkpoints, config, tell)
-        warnings = [*unread_weights(checkpoints), *unknown]
+        warnings = [*weights_read(checkpoints), *unknown]
         layout = layout_of(skeleton(config))
         groups = find_groups(spec, layout)
         check_memory(limits, layout, 1, config, splits)  # beside θ1 there is θ0

@@ -58,6 +58,7 @@ def prepare_training(
         device=device_model(),
         threads=threads,
         torch=torch.__version__,
+        warnings=inputs.warnings,
         labels=inputs.labels,
     )
     return Prepared(findings, inputs)

@@ -7,6 +7,7 @@ beside it. Runs that are to share θ0 start from one `checkpoint-0`: its backbon
 for bit, the head is always drawn from the seed.
 """
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from bertscape_workers.checkpoints import (
     quiet_transformers,
     silence,
     torch_threads,
+    weight_warnings,
 )
 from bertscape_workers.data import (
     TokenizedSplit,
@@ -91,6 +93,7 @@ MOST_CHECKPOINTS = 900
 
 STAGE = "fine-tuning"
 
+_log = logging.getLogger(__name__)
 
 _TRAINER_SCHEDULE = {
     "linear": "linear",
@@ -113,6 +116,7 @@ class TrainingInputs:
     eval: TokenizedSplit
     parameters: int  # of the model
     bf16: bool  # what `auto` came to
+    warnings: tuple[str, ...] = ()  # what a user of the checkpoints must know
 
     @property
     def steps(self) -> int:
@@ -246,9 +250,20 @@ def check(
     if not scratch:
         with quiet_transformers():
             _model(spec, files, labels)  # a tensor that it lacks is missed here, not later
-    pin = files.found(weights=not scratch)
+    warnings = () if scratch else tuple(weight_warnings(files))
+    for warning in warnings:
+        _log.warning("%s", warning)
     return TrainingInputs(
-        spec, threads, files, tokenizer, pin, labels, **splits, parameters=size, bf16=bf16
+        spec,
+        threads,
+        files,
+        tokenizer,
+        files.found(weights=not scratch),
+        labels,
+        **splits,
+        parameters=size,
+        bf16=bf16,
+        warnings=warnings,
     )
 
 

@@ -22,7 +22,7 @@ from transformers import (
 
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import refuse_long_inputs, refuse_other_positions
-from bertscape_workers.checkpoints import CheckpointFiles
+from bertscape_workers.checkpoints import CheckpointFiles, renamed
 from bertscape_workers.data import Row, TokenizedSplit
 
 MOST_CLASSES = 1000
@@ -51,9 +51,20 @@ def starting_model(
         return fresh
     head = _head(fresh)
     del fresh  # one model at a time
-    model = load_start(files, config, seed)
+    model = _without_renaming(load_start(files, config, seed), files, config)
     model.load_state_dict(head, strict=False)
     return model
+
+
+def _without_renaming(
+    model: PreTrainedModel, files: CheckpointFiles, config: PreTrainedConfig
+) -> PreTrainedModel:
+    """A model whose `save_pretrained` undoes no `key_mapping`: it would write the prefix again."""
+    if renamed(files) is None:
+        return model
+    copy = model_from_config(files, config)
+    copy.load_state_dict(model.state_dict())
+    return copy
 
 
 def empty_model(files: CheckpointFiles, labels: Sequence[str], max_length: int) -> PreTrainedModel:
@@ -107,6 +118,7 @@ def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> P
         model, found = AutoModelForSequenceClassification.from_pretrained(
             files.folder,
             config=config,
+            key_mapping=renamed(files),
             dtype=torch.float32,
             local_files_only=True,
             trust_remote_code=False,

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from bertscape.values import Numbers, SelfCheck
-from bertscape_workers.checkpoints import CheckpointFiles, arithmetic
+from bertscape_workers.checkpoints import CheckpointFiles, arithmetic, renamed
 from bertscape_workers.data import TokenizedSplit
 from bertscape_workers.evaluation.plain.batches import restore_attention
 
@@ -64,6 +64,7 @@ def _from_pretrained(files: CheckpointFiles, finetuned: CheckpointFiles) -> PreT
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         files.folder,
         config=config,
+        key_mapping=renamed(files),
         dtype=torch.float32,
         use_safetensors=True,
         local_files_only=True,
@@ -175,13 +176,17 @@ def _batches(
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
     """(places in the file, inputs of the model) of examples of one length, without padding."""
     ends = np.cumsum(split.lengths)
-    alike: dict[int, list[int]] = {}
+    end: Any = getattr(model.config, "eos_token_id", None)
+    alike: dict[tuple[int, int], list[int]] = {}
     for example, length in enumerate(split.lengths.tolist()):
-        alike.setdefault(length, []).append(example)
+        tokens = split.tokens[ends[example] - length : ends[example]].tolist()
+        # BART takes no batch of unlike numbers of end tokens.
+        spelled = sum(token == end for token in tokens) if isinstance(end, int) else 0
+        alike.setdefault((length, spelled), []).append(example)
     # Without a padding token transformers classifies one example at a time.
     no_padding = getattr(model.config.get_text_config(), "pad_token_id", None) is None
     most = 1 if no_padding else BATCH
-    for length, examples in alike.items():
+    for (length, _), examples in alike.items():
         for first in range(0, len(examples), most):
             some = examples[first : first + most]
             inside = [slice(int(ends[example]) - length, int(ends[example])) for example in some]
