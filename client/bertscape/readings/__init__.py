@@ -12,7 +12,9 @@ from bertscape.readings.end_point import EndPoint, end_point
 from bertscape.readings.flatness import CircleRise, circle_rise, circle_rises
 from bertscape.readings.overfitting import Change, Overfitting, overfitting
 from bertscape.readings.parts import Directions, Estimate, directions
+from bertscape.readings.rows import Row, landscape_rows
 from bertscape.readings.shown import Shown, ShownCheckpoint, shown_checkpoints
+from bertscape.readings.sizes import at_least, radius_in_space, size_of
 from bertscape.readings.width import (
     OptimumArea,
     OptimumLength,
@@ -36,8 +38,10 @@ __all__ = [
     "OptimumLength",
     "Overfitting",
     "Readings",
+    "Row",
     "Shown",
     "ShownCheckpoint",
+    "at_least",
     "basin_width",
     "circle_rise",
     "circle_rises",
@@ -45,11 +49,14 @@ __all__ = [
     "curvature",
     "directions",
     "end_point",
+    "landscape_rows",
     "measure",
     "optimum_area",
     "optimum_areas",
     "optimum_length",
     "optimum_lengths",
     "overfitting",
+    "radius_in_space",
     "shown_checkpoints",
+    "size_of",
 ]

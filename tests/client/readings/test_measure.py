@@ -108,7 +108,7 @@ def test_measure_prints_a_table(file: Path, capsys: Any) -> None:
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].split() == ["READING", "VALUE", "95", "%", "INTERVAL", "REMARK"]
-    area = next(line for line in lines if line.startswith("optimum below J(θ1) + 0.5: area"))
+    area = next(line for line in lines if line.startswith("area below J(θ1) + 0.5 nat"))
     assert "1.57" in area  # π/2
     assert "nan" not in out.lower()
     assert err == ""
@@ -126,9 +126,9 @@ def test_measure_says_in_which_units(tmp_path: Path, surface_of: Any, capsys: An
         write_surface(surface, tmp_path / "one.h5")
         assert main(["measure", str(tmp_path / "one.h5")]) == 0
         out = capsys.readouterr().out
-        assert f"optimum below J(θ1) + 0.5: area ({area})" in out
-        assert f"optimum below J(θ1) + 0.5: radius ({radius})" in out
-        assert f"rise at distance 0.5 {radius}: mean (nat)" in out
+        assert f"area below J(θ1) + 0.5 nat ({area})" in out
+        assert f"radius below J(θ1) + 0.5 nat ({radius})" in out
+        assert f"mean rise at 0.5 {radius} (nat)" in out
         assert f"curvature along β (nat/{beta})" in out
 
 

@@ -16,11 +16,14 @@ from bertscape.readings import (
     Estimate,
     OptimumArea,
     OptimumLength,
+    at_least,
     circle_rise,
     consistency,
     end_point,
     optimum_area,
     optimum_length,
+    radius_in_space,
+    size_of,
 )
 from bertscape.readings.parts import units_of
 from bertscape.report.findings.error_rates import accuracy, error_rate, rate_difference
@@ -37,7 +40,6 @@ from bertscape.report.findings.judgement import (
     undecided,
 )
 from bertscape.report.findings.loss_steps import middle_steps
-from bertscape.report.findings.sizes import at_least, radius_in_space, size_of
 from bertscape.results import Rollback, Surface
 from bertscape.study import TrainingRun
 from bertscape.values import THIRDS, LayerGroup, LogEntry

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from bertscape.figures import group_words
-from bertscape.readings import circle_rises, optimum_area
-from bertscape.report.findings import at_least, size_of
+from bertscape.readings import at_least, circle_rises, optimum_area, size_of
 from bertscape.report.parts import (
     BY_EYE,
     Block,

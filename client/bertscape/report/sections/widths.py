@@ -9,13 +9,15 @@ from bertscape.readings import (
     Readings,
     Shown,
     ShownCheckpoint,
+    at_least,
     basin_width,
+    landscape_rows,
     measure,
+    radius_in_space,
     shown_checkpoints,
 )
 from bertscape.readings.parts import NORMAL_95, is_random, units_of
 from bertscape.readings.width import DEFAULT_THRESHOLD
-from bertscape.report.findings import at_least, radius_in_space, size_of
 from bertscape.report.parts import (
     BY_EYE,
     NO_COUNTERPART,
@@ -28,7 +30,6 @@ from bertscape.report.parts import (
     Table,
     gaps,
     line_panel,
-    mean_rise,
     number,
     of_task,
     slug,
@@ -76,36 +77,18 @@ def _widths(task: str, surfaces: dict[str, Surface]) -> Table:
 
 
 def _readings(surface: Surface) -> Iterator[tuple[str, str | Cell]]:
-    found, units = measure(surface), units_of(surface)
+    found = measure(surface)
     if found.end_point is None:
         yield "training loss of θ1 (nat)", Cell("θ1 is not on the grid", "missing")
-    else:
-        end = found.end_point
-        yield "training loss of θ1 (nat)", with_error(end.train_loss, end.train_loss_stderr)
-    for area in found.areas:
-        size = with_interval(size_of(area), at_least=at_least(area))
-        yield f"area below J(θ1) + {area.threshold:g} nat ({units.area})", size
-    for length in found.lengths:
-        size = with_interval(size_of(length), at_least=at_least(length))
-        yield f"length along α below J(θ1) + {length.threshold:g} nat (‖δ1‖)", size
+    for row in landscape_rows(found, units_of(surface), radii=False):
+        part = "" if row.known in (0, 1) else f", {100 * row.known:.0f} % known"
+        yield row.label, with_interval(row.value, at_least=row.at_least) + part
     yield "length along α below half of chance (‖δ1‖)", str(basin_width(surface))
-    for circle in found.circles:
-        yield f"mean rise at {circle.radius:g} {units.circle} (nat)", mean_rise(circle)
-        more = circle.known < 1
-        yield (
-            f"largest rise at {circle.radius:g} {units.circle} (nat)",
-            with_interval(circle.maximum, 1.0, more and math.isfinite(circle.maximum.value)),
-        )
-    for one in found.curvatures:
-        axis, unit = {"x": ("α", units.alpha), "y": ("β", units.beta)}[one.axis]
-        yield f"curvature along {axis} (nat/{unit}²)", with_interval(one.curvature)
     yield from _in_parameter_space(surface, found)
 
 
 def _in_parameter_space(surface: Surface, found: Readings) -> Iterator[tuple[str, str]]:
     norm = surface.findings.delta1_norm
-    if found.directions is not None:
-        yield "cosine of δ1 and δ2", number(found.directions.cosine)
     yield "‖δ1‖", number(norm)
     for area in found.areas:
         radius = radius_in_space(surface, area)

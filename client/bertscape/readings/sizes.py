@@ -3,15 +3,15 @@
 import dataclasses
 import math
 
-from bertscape.readings import Estimate, OptimumArea, OptimumLength
-from bertscape.readings.parts import directions, is_random
+from bertscape.readings.parts import Estimate, directions, is_random
+from bertscape.readings.width import OptimumArea, OptimumLength
 from bertscape.results import Surface
 
 
 def size_of(found: OptimumArea | OptimumLength) -> Estimate:
     """The area or the length; its interval has no upper end if the region may continue."""
     size = found.area if isinstance(found, OptimumArea) else found.length
-    return _open_ended(size, found)
+    return open_ended(size, found)
 
 
 def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate | None:
@@ -27,10 +27,11 @@ def radius_in_space(surface: Surface, found: OptimumArea) -> Estimate | None:
     factor *= 1.0 if plane is None else math.sqrt(plane.area_factor)
     radius = found.radius
     scaled = (radius.value, radius.stderr, radius.low, radius.high)
-    return _open_ended(Estimate(*(factor * number for number in scaled)), found)
+    return open_ended(Estimate(*(factor * number for number in scaled)), found)
 
 
-def _open_ended(size: Estimate, found: OptimumArea | OptimumLength) -> Estimate:
+def open_ended(size: Estimate, found: OptimumArea | OptimumLength) -> Estimate:
+    """A size whose interval has no upper end if the region may continue beyond the grid."""
     if (at_least(found) or found.interval_touches) and not math.isnan(size.low):
         return dataclasses.replace(size, high=math.inf)
     return size
