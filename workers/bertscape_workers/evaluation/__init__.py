@@ -11,6 +11,7 @@ from bertscape_workers.evaluation.plain import (
     expected_numbers,
     losses_alone,
     plain_model,
+    refuse_changed,
     with_sample,
 )
 from bertscape_workers.evaluation.rollback import RollbackEvaluator, RollbackInputs
@@ -29,6 +30,7 @@ __all__ = [
     "measure_rounding",
     "measure_trajectory",
     "plain_model",
+    "refuse_changed",
     "sample_points",
     "with_sample",
 ]

@@ -1,5 +1,6 @@
 """The plain Hugging Face model: the reference evaluator, and the self-checks against it."""
 
+from bertscape_workers.evaluation.plain.changed_weights import refuse_changed
 from bertscape_workers.evaluation.plain.evaluator import (
     EvaluatorInputs,
     ReferenceEvaluator,
@@ -16,5 +17,6 @@ __all__ = [
     "expected_numbers",
     "losses_alone",
     "plain_model",
+    "refuse_changed",
     "with_sample",
 ]

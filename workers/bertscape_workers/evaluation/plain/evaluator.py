@@ -30,10 +30,12 @@ from bertscape_workers.checkpoints import (
 )
 from bertscape_workers.data import Outcomes, TokenizedSplit, outcomes_of, point_numbers
 from bertscape_workers.evaluation.plain.batches import (
+    end_tokens,
     most_together,
-    of_equal_length,
+    of_equal_shape,
     restore_attention,
 )
+from bertscape_workers.evaluation.plain.untaken import untaken
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,23 @@ class ReferenceEvaluator:
             arithmetic(inputs.precision),
             torch.autocast(kind, torch.bfloat16, enabled=inputs.precision == "bf16"),
         ):
-            return self._split_outcomes(inputs.train), self._split_outcomes(inputs.eval)
+            return (
+                self._split_outcomes("train", inputs.train),
+                self._split_outcomes("eval", inputs.eval),
+            )
 
-    def _split_outcomes(self, split: TokenizedSplit) -> Outcomes:
+    def _split_outcomes(self, name: str, split: TokenizedSplit) -> Outcomes:
         losses = np.empty(len(split), dtype=np.float64)
         wrong = np.empty(len(split), dtype=np.bool_)
+        model_type = str(self._model.config.model_type)
         for examples, batch in self._batches(split):
-            found = outcomes_of(self._logits(batch), split.labels[examples])
+            told = (
+                f"examples of {split.lengths[examples[0]]} tokens in {self._inputs.precision}, as "
+                f"data.{name} number {examples[0] + 1}"
+            )
+            with untaken("model.finetuned", model_type, model_type, told):
+                logits = self._logits(batch)
+            found = outcomes_of(logits, split.labels[examples])
             losses[examples], wrong[examples] = found.losses, found.wrong
         return Outcomes(losses, wrong)
 
@@ -136,7 +148,8 @@ class ReferenceEvaluator:
     ) -> Iterator[tuple[NDArray[np.int64], dict[str, torch.Tensor]]]:
         """(places in the file, inputs of the model) of each batch, shortest examples first."""
         starts, order = split.starts, split.by_length
-        for examples in of_equal_length(split.lengths, order, most_together(self._model)):
+        ends, most = end_tokens(self._model, split), most_together(self._model)
+        for examples in of_equal_shape(split.lengths, ends, order, most):
             places = starts[examples][:, None] + np.arange(split.lengths[examples[0]])
             arrays: dict[str, NDArray[Any]] = {
                 "input_ids": split.tokens[places],  # (batch, length), and so the others

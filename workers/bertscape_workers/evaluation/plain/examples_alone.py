@@ -6,15 +6,16 @@ neither. Here each example comes from the tokenizer, unpadded and alone.
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from transformers import PreTrainedModel
 
 from bertscape.values import InvalidInput, ProblemType, SelfCheck
 from bertscape_workers.checkpoints import CheckpointFiles
-from bertscape_workers.data import Outcomes, SampleExample
+from bertscape_workers.data import Outcomes, SampleExample, TokenizedSplit
 from bertscape_workers.evaluation.plain.self_checks import exact_logits
+from bertscape_workers.evaluation.plain.untaken import untaken
 
 # Of one example's loss: rounding is ten times that of a mean, and faults are far above it.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
@@ -23,32 +24,37 @@ LossesAlone = Mapping[int, float]  # by the example's place in the file
 
 
 def losses_alone(
-    model: PreTrainedModel, sample: Sequence[SampleExample], finetuned: CheckpointFiles
-) -> LossesAlone:
-    """Each example's cross-entropy, from float64 logits.
+    model: PreTrainedModel, splits: Mapping[str, TokenizedSplit], finetuned: CheckpointFiles
+) -> dict[str, LossesAlone]:
+    """The cross-entropy of each split's sample, from float64 logits.
+
+    Args:
+        model: plainly loaded.
+        splits: by name, train and eval.
+        finetuned: θ1, which is refused.
 
     Raises:
         InvalidInput: the model cannot classify one of them; the message has its own words.
     """
-    return {one.place: _loss(model, one, finetuned) for one in sample}
-
-
-def _loss(model: PreTrainedModel, example: SampleExample, finetuned: CheckpointFiles) -> float:
-    taken = inspect.signature(model.forward).parameters
-    batch = {
-        name: torch.tensor([values]) for name, values in example.columns.items() if name in taken
+    return {
+        name: {one.place: _loss(model, one, name, finetuned) for one in split.sample}
+        for name, split in splits.items()
     }
-    try:
+
+
+def _loss(
+    model: PreTrainedModel, example: SampleExample, split: str, finetuned: CheckpointFiles
+) -> float:
+    known = inspect.signature(model.forward).parameters
+    batch = {
+        name: torch.tensor([values]) for name, values in example.columns.items() if name in known
+    }
+    told = (
+        f"an example of {len(example.columns['input_ids'])} tokens alone, "
+        f"data.{split} number {example.place + 1}"
+    )
+    with untaken(finetuned.key, finetuned.source, str(model.config.model_type), told):
         logits = exact_logits(model, batch)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, LookupError, TypeError, AssertionError) as error:
-        raise _refused(
-            finetuned,
-            "a model that can classify each example of data.train and data.eval alone",
-            f"is a {model.config.model_type} model that cannot take an example of "
-            f"{len(example.columns['input_ids'])} tokens ({' '.join(str(error).split())[:200]})",
-        ) from error
     return float(torch.nn.functional.cross_entropy(logits, torch.tensor([example.label])))
 
 
@@ -80,10 +86,13 @@ def with_sample(
         }
         if plain is not None and len(apart) > 1:
             place, other = next(iter(apart.items()))
-            raise _refused(
-                plain[0],
+            finetuned, model_type = plain
+            raise InvalidInput.of(
+                ProblemType.INVALID_CHECKPOINT,
+                finetuned.key,
+                finetuned.source,
                 "a model whose answer to an example depends on that example alone",
-                f"is a {plain[1]} model: an example of data.{split} (number {place + 1}) has the "
+                f"is a {model_type} model: an example of data.{split} (number {place + 1}) has the "
                 f"loss {losses[place]:.6g} alone, and {other:.6g} among the others",
             )
         if apart:
@@ -95,9 +104,3 @@ def _agree(alone: float, found: float) -> bool:
     if not (math.isfinite(alone) and math.isfinite(found)):
         return alone == found or (math.isnan(alone) and math.isnan(found))
     return abs(found - alone) <= _RELATIVE * abs(alone) + _ABSOLUTE
-
-
-def _refused(finetuned: CheckpointFiles, expected: str, found: str) -> InvalidInput:
-    return InvalidInput.of(
-        ProblemType.INVALID_CHECKPOINT, finetuned.key, finetuned.source, expected, found
-    )
