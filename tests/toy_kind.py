@@ -6,7 +6,7 @@ whose first text has at most so many words.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pytest
@@ -14,17 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bertscape.results import FORMS, Form, Result, Run
-from bertscape.results.result_file import (
-    Dataset,
-    described,
-    image,
-    in_memory,
-    labelled,
-    reading,
-    root_attributes,
-    write_group,
-    write_run,
-)
+from bertscape.results.result_file import Contents, Dataset, ResultFile, described, root_attributes
 from bertscape.results.run import gather
 from bertscape.spec import Amount, JobSpec, Model, Visitor
 from bertscape.spec.kinds import KINDS
@@ -91,25 +81,15 @@ def datasets(toy: Toy) -> list[Dataset]:
     ]
 
 
-def toy_bytes(toy: Toy) -> bytes:
-    with in_memory() as file:
-        file.attrs.update(root_attributes(toy.spec, toy.findings, Toy.form))
-        write_group(file, datasets(toy))
-        write_run(file, toy.run)
-        return image(file)
+def contents(toy: Toy) -> Contents:
+    return Contents(root_attributes(toy.spec, toy.findings, Toy.form), datasets(toy))
 
 
-def read_toy(source: Any | IO[bytes]) -> Toy:
-    with reading(source, Toy.form) as file:
-        file.check_format()
-        spec: Any = file.spec()
-        shape = (spec.point_count,)
-        share, evaluated = (file.values(name, shape) for name in ("share", "evaluated"))
-        return Toy(spec, file.findings(), share, evaluated, file.run())
-
-
-def toy_to_xarray(toy: Toy) -> Any:
-    return labelled(datasets(toy), root_attributes(toy.spec, toy.findings, Toy.form))
+def toy_from(file: ResultFile) -> Toy:
+    spec: Any = file.spec()
+    shape = (spec.point_count,)
+    share, evaluated = (file.values(name, shape) for name in ("share", "evaluated"))
+    return Toy(spec, file.findings(), share, evaluated, file.run())
 
 
 def no_plot(toy: Toy) -> Any:
@@ -165,9 +145,7 @@ def findings() -> Findings:
 
 def add_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "toy", ToySpec)
-    monkeypatch.setitem(
-        FORMS, "toy", Form(assemble_toy, toy_bytes, read_toy, toy_to_xarray, no_plot)
-    )
+    monkeypatch.setitem(FORMS, "toy", Form(assemble_toy, contents, toy_from, no_plot))
 
 
 def add_to_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:

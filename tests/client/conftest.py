@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertscape.results import Attempt, Rollback, Run, Surface
-from bertscape.results.rollback_file import rollback_bytes
-from bertscape.results.surface_file import surface_bytes
+from bertscape.results import Attempt, Rollback, Run, Surface, result_bytes
 from bertscape.spec import ROLLBACK_NUMBERS, LandscapeSpec, RollbackSpec, parse_spec
 from bertscape.values import (
     CheckpointFound,
@@ -167,10 +165,10 @@ def content(make_surface: MakeSurface) -> Content:
     def of(spec: Mapping[str, Any]) -> bytes:
         found = parse_spec(spec)
         if not isinstance(found, RollbackSpec):
-            return surface_bytes(make_surface(found.kind))
+            return result_bytes(make_surface(found.kind))
         count = found.point_count
         groups = (GroupFound(layers=None, x_norm=3.5, y_norm=None),) * len(found.groups)
-        return rollback_bytes(
+        return result_bytes(
             Rollback(
                 spec=found,
                 findings=surface.findings.model_copy(update={"groups": groups}),

@@ -33,8 +33,7 @@ from bertscape import (
     parse_spec,
 )
 from bertscape.http.retries import seconds_to_wait
-from bertscape.results.rollback_file import rollback_bytes
-from bertscape.results.surface_file import surface_bytes
+from bertscape.results import result_bytes
 from bertscape.values import GroupFound
 
 SPEC = {
@@ -478,7 +477,7 @@ def test_an_event_that_is_no_job_is_an_error() -> None:
 
 @pytest.fixture
 def content(make_surface: Callable[..., Any]) -> bytes:
-    return surface_bytes(make_surface(holes=(0,)))
+    return result_bytes(make_surface(holes=(0,)))
 
 
 def download(*chunks: bytes | Exception) -> httpx2.Response:
@@ -495,7 +494,7 @@ def test_surface_also_while_it_runs(content: bytes) -> None:
 
 
 def test_surface_warns_of_a_failed_self_check(make_surface: Callable[..., Any]) -> None:
-    service = Service(ok(), download(surface_bytes(make_surface(passed=False))))
+    service = Service(ok(), download(result_bytes(make_surface(passed=False))))
     with pytest.warns(SelfCheckWarning, match=r"train loss 0\.2, plain model 0\.1"):
         service.client().job("j1").surface()
 
@@ -505,7 +504,7 @@ def rollback_content(make_surface: Callable[..., Any]) -> bytes:
     spec = parse_spec({**SPEC, "kind": "rollback", "groups": ["all"]})
     moved = GroupFound(layers=None, x_norm=7.25, y_norm=None)
     found = make_surface("curve").findings.model_copy(update={"groups": (moved,)})
-    return rollback_bytes(Rollback(spec, found, np.ones((16, 2)), np.ones(2, np.uint8), Run()))
+    return result_bytes(Rollback(spec, found, np.ones((16, 2)), np.ones(2, np.uint8), Run()))
 
 
 def test_the_result_of_a_job_is_whatever_its_kind_gives(

@@ -15,8 +15,7 @@ import pytest
 import yaml
 
 from bertscape.cli import main
-from bertscape.results import read_surface, write_surface
-from bertscape.results.surface_file import surface_bytes
+from bertscape.results import read_surface, result_bytes, write_surface
 from bertscape.values import Problem, ProblemType
 
 BERTSCAPE = [sys.executable, "-m", "bertscape"]
@@ -118,7 +117,7 @@ def test_submit_waits_and_fetches(
     service.answers = {
         "POST /v1/jobs": job_object("queued"),
         "GET /v1/jobs/j1/events": [job_object("running"), job_object("completed")],
-        "GET /v1/jobs/j1/surface": surface_bytes(make_surface()),
+        "GET /v1/jobs/j1/surface": result_bytes(make_surface()),
     }
     output = tmp_path / "a.h5"
     assert main(["submit", str(spec), "--wait", "-o", str(output)]) == 0
@@ -133,7 +132,7 @@ def test_submit_of_a_job_that_fails_exits_1_and_keeps_what_there_is(
     service.answers = {
         "POST /v1/jobs": job_object("queued"),
         "GET /v1/jobs/j1/events": [job_object("failed", error=problem.to_json())],
-        "GET /v1/jobs/j1/surface": surface_bytes(make_surface(holes=(4,))),
+        "GET /v1/jobs/j1/surface": result_bytes(make_surface(holes=(4,))),
     }
     output = tmp_path / "a.h5"
     assert main(["submit", str(spec), "--wait", "-o", str(output), "--json"]) == 1
@@ -313,12 +312,12 @@ def test_fetch_says_what_it_got(
     output = tmp_path / "a.h5"
     service.answers = {"GET /v1/jobs/j1": job_object()}
     surface = make_surface(holes=tuple(range(14)), passed=False)
-    service.answers["GET /v1/jobs/j1/surface"] = surface_bytes(surface)
+    service.answers["GET /v1/jobs/j1/surface"] = result_bytes(surface)
     assert main(["fetch", "j1", "-o", str(output)]) == 0
     out, err = capsys.readouterr()
     assert out == f"{output}: snapshot, 60 % of points\n"
     assert "self-check FAILED" in err
-    service.answers["GET /v1/jobs/j1/surface"] = surface_bytes(make_surface())
+    service.answers["GET /v1/jobs/j1/surface"] = result_bytes(make_surface())
     assert main(["fetch", "j1", "-o", str(output), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {"output": str(output), "complete": True, "share": 1.0}

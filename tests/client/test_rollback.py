@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from bertscape import Rollback, Surface, parse_spec, read_result
 from bertscape.cli import main
 from bertscape.figures import plot_rollback
-from bertscape.results import Attempt, Run
+from bertscape.results import Attempt, Run, result_bytes
 from bertscape.results.rollback import assemble_rollback
-from bertscape.results.rollback_file import rollback_bytes
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
 from bertscape.values import (
     CheckpointFound,
@@ -194,7 +193,7 @@ def test_values_that_are_not_finite_stay_so(tmp_path: Path) -> None:
 
 
 def test_equal_rollbacks_make_equal_bytes() -> None:
-    assert rollback_bytes(a_rollback()) == rollback_bytes(a_rollback())
+    assert result_bytes(a_rollback()) == result_bytes(a_rollback())
 
 
 def test_plain_h5py_reads_it_without_bertscape(tmp_path: Path) -> None:

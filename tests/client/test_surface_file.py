@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import xarray
 
-from bertscape.results import Run, Surface, read_surface, write_surface
-from bertscape.results.surface_file import surface_bytes, to_xarray
+from bertscape.results import Run, Surface, read_surface, result_bytes, write_surface
+from bertscape.results.result import to_xarray
 from bertscape.values import NUMBERS, RoundingFound, SurfaceFileError, publishing
 
 
@@ -61,7 +61,7 @@ def test_computed_nan_and_infinity_differ_from_holes(make_surface: Any, tmp_path
 
 
 def test_equal_surfaces_make_equal_bytes(make_surface: Any) -> None:
-    assert surface_bytes(make_surface()) == surface_bytes(make_surface())
+    assert result_bytes(make_surface()) == result_bytes(make_surface())
 
 
 def test_plain_h5py_finds_what_the_format_promises(make_surface: Any, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_what_is_not_hdf5_says_so(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_cut_file_says_so(make_surface: Any, tmp_path: Path) -> None:
-    whole = surface_bytes(make_surface())
+    whole = result_bytes(make_surface())
     for length in range(100, len(whole), len(whole) // 20):
         (tmp_path / "a.h5").write_bytes(whole[:length])
         with pytest.raises(SurfaceFileError):

@@ -8,11 +8,14 @@ from bertscape.results.result import (
     Form,
     assemble_result,
     read_result,
+    read_rollback,
+    read_surface,
     result_bytes,
     write_result,
+    write_rollback,
+    write_surface,
 )
 from bertscape.results.rollback import Rollback
-from bertscape.results.rollback_file import read_rollback, write_rollback
 from bertscape.results.run import Attempt, Result, Run
 from bertscape.results.self_checks import (
     SelfCheckWarning,
@@ -21,7 +24,6 @@ from bertscape.results.self_checks import (
     warn_of_failures,
 )
 from bertscape.results.surface import Surface
-from bertscape.results.surface_file import read_surface, write_surface
 
 __all__ = [
     "FORMS",

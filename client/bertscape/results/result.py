@@ -6,23 +6,32 @@ A further form has its own modules, and an entry in `FORMS`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.results import rollback_file, surface_file
-from bertscape.results.result_file import form_of
-from bertscape.results.rollback import assemble_rollback
+from bertscape.results.result_file import (
+    Contents,
+    ResultFile,
+    Source,
+    file_bytes,
+    form_of,
+    labelled,
+    reading,
+)
+from bertscape.results.rollback import Rollback, assemble_rollback
+from bertscape.results.rollback_file import rollback_contents, rollback_from
 from bertscape.results.run import Result, Run
-from bertscape.results.surface import assemble
+from bertscape.results.surface import Surface, assemble
+from bertscape.results.surface_file import surface_contents, surface_from
 from bertscape.spec import JobSpec
 from bertscape.values import NUMBERS, Findings, Pins, publishing
 
 if TYPE_CHECKING:  # an optional extra of the client
-    from bertscape.figures import Figure
+    import xarray
 
-Source = str | Path | IO[bytes]
+    from bertscape.figures import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,8 @@ class Form:
     """What can be done with the results of one form; each function takes its own type of result."""
 
     assemble: Callable[..., Result]  # of spec, findings, tile_points, done, run
-    to_bytes: Callable[[Any], bytes]  # the whole HDF5 file
-    read: Callable[[Source], Result]
-    to_xarray: Callable[[Any], Any]  # an xarray.Dataset
+    contents: Callable[[Any], Contents]  # of its file
+    read: Callable[[ResultFile], Result]
     plot: Callable[..., "Figure"]
     values: tuple[str, ...] = ()  # what `plot` may be asked for by `values`, one panel each
 
@@ -52,17 +60,15 @@ def _plot_rollback(rollback: Any) -> "Figure":
 FORMS: dict[str, Form] = {
     "surface": Form(
         assemble,
-        surface_file.surface_bytes,
-        surface_file.read_surface,
-        surface_file.to_xarray,
+        surface_contents,
+        surface_from,
         _plot_surface,
         tuple(name for name in NUMBERS if not name.endswith("_stderr")),
     ),
     "rollback": Form(
         assemble_rollback,
-        rollback_file.rollback_bytes,
-        rollback_file.read_rollback,
-        rollback_file.to_xarray,
+        rollback_contents,
+        rollback_from,
         _plot_rollback,
     ),
 }
@@ -93,7 +99,16 @@ def assemble_result(
 
 def result_bytes(result: Result) -> bytes:
     """The whole HDF5 file of a result."""
-    return form(result).to_bytes(result)
+    return file_bytes(form(result).contents(result), result.run)
+
+
+def to_xarray(result: Result) -> "xarray.Dataset":
+    """The same dataset that `xarray.open_dataset(path, engine="h5netcdf")` reads from the file.
+
+    Raises:
+        MissingExtra: the package xarray is not installed.
+    """
+    return labelled(form(result).contents(result))
 
 
 def write_result(result: Result, path: str | Path) -> None:
@@ -107,10 +122,42 @@ def write_result(result: Result, path: str | Path) -> None:
         file.write(content)
 
 
+write_surface = write_rollback = write_result  # by the name of what one holds
+
+
 def read_result(source: Source) -> Result:
     """Read a file that the service, `bertscape run` or `save` wrote; its path, or the open file.
 
     Raises:
         SurfaceFileError: it does not exist, or its form is not known here.
     """
-    return FORMS.get(form_of(source) or "", FORMS["surface"]).read(source)
+    claimed = form_of(source)
+    return read_as(claimed if claimed in FORMS else Surface.form, source)
+
+
+def read_surface(source: Source) -> Surface:
+    """`read_result`, of a surface or a curve.
+
+    Raises:
+        SurfaceFileError: it is none; the message names the file and what is wrong.
+    """
+    return cast(Surface, read_as(Surface.form, source))
+
+
+def read_rollback(source: Source) -> Rollback:
+    """`read_result`, of a rollback.
+
+    Raises:
+        SurfaceFileError: it is none; the message names the file and what is wrong.
+    """
+    return cast(Rollback, read_as(Rollback.form, source))
+
+
+def read_as(name: str, source: Source) -> Result:
+    """`read_result`, of the form of this name.
+
+    Raises:
+        SurfaceFileError: it is none; the message names the file and what is wrong.
+    """
+    with reading(source, name) as file:
+        return FORMS[name].read(file)

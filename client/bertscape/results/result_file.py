@@ -40,6 +40,7 @@ _UNITS = {"loss": "nat", "error": "1"}
 _SPLITS = {"train": "training split", "eval": "evaluation split"}
 
 Attribute = str | int | float | list[int]
+Source = str | Path | IO[bytes]  # a path, or the open file
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +53,43 @@ class Dataset:
     attributes: Mapping[str, str] = field(default_factory=dict)  # description, units
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of datasets below the root."""
+
+    description: str
+    datasets: Sequence[Dataset]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a form of result puts into its file, beside `run/`."""
+
+    attributes: Mapping[str, Attribute]  # of the root
+    datasets: Sequence[Dataset]  # of the root; dimension scales first
+    groups: Mapping[str, Group] = field(default_factory=dict)
+
+
 # ------------------------------------------------------------------------------------- writing
 
 
-@contextmanager
-def in_memory() -> Iterator[h5py.File]:
-    """A new file that never touches the disk; `image` gives its bytes."""
+def file_bytes(contents: Contents, run: Run) -> bytes:
+    """The whole HDF5 file, as bytes."""
     # The core driver with no backing store never touches the disk, whatever the name.
     with h5py.File("result", "w", driver="core", backing_store=False) as file:
-        yield file
+        file.attrs.update(contents.attributes)
+        _write_group(file, contents.datasets)
+        for name, group in contents.groups.items():
+            written = file.create_group(name)
+            written.attrs["description"] = group.description
+            _write_group(written, group.datasets)
+        _write_run(file, run)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+        return image
 
 
-def image(file: h5py.File) -> bytes:
-    """The whole file, as bytes."""
-    file.flush()
-    content: bytes = file.id.get_file_image()
-    return content
-
-
-def write_group(group: h5py.Group, datasets: Iterable[Dataset]) -> None:
+def _write_group(group: h5py.Group, datasets: Iterable[Dataset]) -> None:
     """Write datasets and tie each to its dimension scales, which are named first."""
     for dataset in datasets:
         text = dataset.values.dtype.kind == "O"
@@ -101,7 +120,7 @@ _ATTEMPTS: dict[str, tuple[type, str, str]] = {
 _DTYPES = {int: np.dtype("i8"), float: np.dtype("f8"), str: np.dtype(object)}
 
 
-def write_run(file: h5py.File, run: Run) -> None:
+def _write_run(file: h5py.File, run: Run) -> None:
     """The group `run/`, one row an attempt."""
     group = file.create_group("run")
     group.attrs.update(
@@ -112,7 +131,7 @@ def write_run(file: h5py.File, run: Run) -> None:
             "versions": as_json(dict(run.versions)),
         }
     )
-    write_group(group, _run_datasets(run))
+    _write_group(group, _run_datasets(run))
 
 
 def _run_datasets(run: Run) -> list[Dataset]:
@@ -171,8 +190,8 @@ def _rounding_attributes(findings: Findings) -> dict[str, Attribute]:
     return {f"fp32_difference_{name}": getattr(findings.rounding, name) for name in NUMBERS[:4]}
 
 
-def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "xarray.Dataset":
-    """What `xarray.open_dataset(path, engine="h5netcdf")` reads from a file of these datasets.
+def labelled(contents: Contents) -> "xarray.Dataset":
+    """What `xarray.open_dataset(path, engine="h5netcdf")` reads from a file of these contents.
 
     Raises:
         MissingExtra: the package xarray is not installed.
@@ -182,9 +201,9 @@ def labelled(datasets: Sequence[Dataset], attributes: dict[str, Attribute]) -> "
     except ImportError as error:
         detail = "a labelled dataset needs xarray: pip install 'bertscape[xarray]'"
         raise MissingExtra(Problem(ProblemType.UNAVAILABLE, detail)) from error
-    variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in datasets}
-    scales = [d.name for d in datasets if d.dimensions == (d.name,)]
-    return xarray.Dataset(variables, attrs=attributes).set_coords(scales)
+    variables = {d.name: (d.dimensions, d.values, dict(d.attributes)) for d in contents.datasets}
+    scales = [d.name for d in contents.datasets if d.dimensions == (d.name,)]
+    return xarray.Dataset(variables, attrs=dict(contents.attributes)).set_coords(scales)
 
 
 def described(description: str, units: str) -> dict[str, str]:
@@ -223,7 +242,7 @@ class ResultFile:
 
     def check_format(self) -> None:
         """Whether it is such a file, of a version that is known here."""
-        found = claimed_form(self.file)
+        found = _claimed_form(self.file)
         if found != self.form:
             other = f" but a {_FORMAT}{found}: `read_result` reads either" if found else ""
             raise self.refusal(f"not a {_FORMAT}{self.form}{other}")
@@ -294,7 +313,7 @@ class ResultFile:
 
 
 @contextmanager
-def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
+def _reading(source: Source, form: str) -> Iterator[ResultFile]:
     """Open a file, by its path or open already, as a result of this form.
 
     Raises:
@@ -311,18 +330,29 @@ def reading(source: str | Path | IO[bytes], form: str) -> Iterator[ResultFile]:
         raise refusal(name, form, f"not a whole HDF5 file ({error})") from error
 
 
-def form_of(source: str | Path | IO[bytes]) -> str | None:
+@contextmanager
+def reading(source: Source, form: str) -> Iterator[ResultFile]:
+    """Open a file as a result of this form, in a version that is known here.
+
+    Raises:
+        SurfaceFileError: it is none, or the block found it to be so.
+    """
+    with _reading(source, form) as file:
+        file.check_format()
+        yield file
+
+
+def form_of(source: Source) -> str | None:
     """What form of result a file claims to be, in whatever version; None: none.
 
     Raises:
         SurfaceFileError: it does not exist, or is not HDF5.
     """
-    with reading(source, "surface") as opened:
-        return claimed_form(opened.file)
+    with _reading(source, "surface") as opened:
+        return _claimed_form(opened.file)
 
 
-def claimed_form(file: h5py.File) -> str | None:
-    """What form of result an open file claims to be; None: none."""
+def _claimed_form(file: h5py.File) -> str | None:
     found = file.attrs.get("format")
     is_ours = isinstance(found, str) and found.startswith(_FORMAT)
     return found.removeprefix(_FORMAT) if is_ours else None

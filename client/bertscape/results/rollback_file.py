@@ -1,71 +1,25 @@
-"""The HDF5 file of a rollback, format version 1; `docs/file-format.md` describes it."""
+"""What the HDF5 file of a rollback holds, format version 1; see `docs/file-format.md`."""
 
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from bertscape.results.result_file import (
+    Contents,
     Dataset,
     ResultFile,
     described,
     described_number,
-    image,
-    in_memory,
-    labelled,
-    reading,
     root_attributes,
-    write_group,
-    write_run,
 )
 from bertscape.results.rollback import Rollback
 from bertscape.spec import ROLLBACK_NUMBERS, RollbackSpec
-from bertscape.values import publishing
-
-if TYPE_CHECKING:
-    import xarray
-
-_FORM = Rollback.form
 
 
-def write_rollback(rollback: Rollback, path: str | Path) -> None:
-    """Publish a rollback as an HDF5 file: temporary name, fsync, rename.
-
-    Raises:
-        OSError: it could not be written; `path` then holds what it held before.
-    """
-    content = rollback_bytes(rollback)
-    with publishing(Path(path)) as file:
-        file.write(content)
-
-
-def rollback_bytes(rollback: Rollback) -> bytes:
-    """The whole HDF5 file of a rollback, as bytes."""
-    with in_memory() as file:
-        file.attrs.update(root_attributes(rollback.spec, rollback.findings, _FORM))
-        write_group(file, _datasets(rollback))
-        write_run(file, rollback.run)
-        return image(file)
-
-
-def to_xarray(rollback: Rollback) -> "xarray.Dataset":
-    """The same dataset that `xarray.open_dataset(path, engine="h5netcdf")` reads from the file.
-
-    Raises:
-        MissingExtra: the package xarray is not installed.
-    """
-    return labelled(_datasets(rollback), root_attributes(rollback.spec, rollback.findings, _FORM))
-
-
-def read_rollback(source: str | Path | IO[bytes]) -> Rollback:
-    """Read a file that `write_rollback` wrote; `source` is its path, or the open file.
-
-    Raises:
-        SurfaceFileError: it does not exist, is not HDF5 or no rollback, has a newer format version
-            or lacks a dataset; the message names the file and what is wrong.
-    """
-    with reading(source, _FORM) as file:
-        return _read(file)
+def rollback_contents(rollback: Rollback) -> Contents:
+    """The file of a rollback, before it is written."""
+    attributes = root_attributes(rollback.spec, rollback.findings, Rollback.form)
+    return Contents(attributes, _datasets(rollback))
 
 
 def _datasets(rollback: Rollback) -> list[Dataset]:
@@ -82,8 +36,12 @@ def _datasets(rollback: Rollback) -> list[Dataset]:
     ]
 
 
-def _read(file: ResultFile) -> Rollback:
-    file.check_format()
+def rollback_from(file: ResultFile) -> Rollback:
+    """The rollback of an open file.
+
+    Raises:
+        SurfaceFileError: it lacks something, or contradicts its spec.
+    """
     spec = cast(RollbackSpec, file.spec())  # its form says so
     shape = (spec.point_count,)
     rollback = Rollback(

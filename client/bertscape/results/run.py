@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +100,9 @@ class Result:
         Raises:
             SurfaceFileError: it does not exist, or is of another form.
         """
-        from bertscape.results.result import FORMS
+        from bertscape.results.result import read_as
 
-        found = FORMS[cls.form].read(Path(path))
+        found = read_as(cls.form, path)
         assert isinstance(found, cls)  # noqa: S101  of this form
         return found
 
@@ -114,9 +114,9 @@ class Result:
 
     def to_xarray(self) -> "xarray.Dataset":
         """The same as a labelled dataset; needs the extra `xarray`."""
-        from bertscape.results.result import form
+        from bertscape.results.result import to_xarray
 
-        return cast("xarray.Dataset", form(self).to_xarray(self))
+        return to_xarray(self)
 
 
 def gather(

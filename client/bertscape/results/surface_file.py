@@ -1,83 +1,33 @@
-"""The HDF5 file of a surface, format version 1; `docs/file-format.md` describes it."""
+"""What the HDF5 file of a surface holds, format version 1; see `docs/file-format.md`."""
 
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from bertscape.results.result_file import (
-    FORMAT_VERSION,
     Attribute,
+    Contents,
     Dataset,
+    Group,
     ResultFile,
     described,
     described_number,
-    image,
-    in_memory,
-    labelled,
-    reading,
     root_attributes,
-    write_group,
-    write_run,
 )
 from bertscape.results.surface import Surface
 from bertscape.spec import LandscapeSpec
-from bertscape.values import NUMBERS, TrajectoryFound, publishing
+from bertscape.values import NUMBERS, TrajectoryFound
 
-if TYPE_CHECKING:
-    import xarray
-
-__all__ = ["FORMAT_VERSION", "read_surface", "surface_bytes", "to_xarray", "write_surface"]
-
-_FORM = Surface.form
 _DELTA1 = "norm of delta1"  # the unit of both coordinates
 
 
-def write_surface(surface: Surface, path: str | Path) -> None:
-    """Publish a surface as an HDF5 file: temporary name, fsync, rename.
-
-    Raises:
-        OSError: it could not be written; `path` then holds what it held before.
-    """
-    content = surface_bytes(surface)
-    with publishing(Path(path)) as file:
-        file.write(content)
-
-
-def surface_bytes(surface: Surface) -> bytes:
-    """The whole HDF5 file of a surface, as bytes."""
-    with in_memory() as file:
-        file.attrs.update(_root_attributes(surface))
-        write_group(file, _root_datasets(surface))
-        if surface.trajectory is not None:
-            group = file.create_group("trajectory")
-            group.attrs["description"] = "checkpoints, projected onto the plane"
-            write_group(group, _trajectory_datasets(surface.trajectory))
-        write_run(file, surface.run)
-        return image(file)
-
-
-def to_xarray(surface: Surface) -> "xarray.Dataset":
-    """The same dataset that `xarray.open_dataset(path, engine="h5netcdf")` reads from the file.
-
-    Raises:
-        MissingExtra: the package xarray is not installed.
-    """
-    return labelled(_root_datasets(surface), _root_attributes(surface))
-
-
-def read_surface(source: str | Path | IO[bytes]) -> Surface:
-    """Read a file that `write_surface` wrote; `source` is its path, or the open file.
-
-    Raises:
-        SurfaceFileError: it does not exist, is not HDF5 or no surface, has a newer format version
-            or lacks a dataset; the message names the file and what is wrong.
-    """
-    with reading(source, _FORM) as file:
-        return _read(file)
-
-
-# ------------------------------------------------------------------------------------- writing
+def surface_contents(surface: Surface) -> Contents:
+    """The file of a surface, before it is written."""
+    groups = {}
+    if surface.trajectory is not None:
+        about = "checkpoints, projected onto the plane"
+        groups["trajectory"] = Group(about, _trajectory_datasets(surface.trajectory))
+    return Contents(_root_attributes(surface), _root_datasets(surface), groups)
 
 
 def _root_datasets(surface: Surface) -> list[Dataset]:
@@ -129,7 +79,7 @@ def _root_attributes(surface: Surface) -> dict[str, Attribute]:
     """Those of every result, and what a plane alone has."""
     explained = surface.findings.explained_variance or {}
     return {
-        **root_attributes(surface.spec, surface.findings, _FORM),
+        **root_attributes(surface.spec, surface.findings, Surface.form),
         **_group_attributes(surface),
         **{f"{axis}_explained_variance": value for axis, value in explained.items()},
     }
@@ -148,11 +98,12 @@ def _group_attributes(surface: Surface) -> dict[str, float | list[int]]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-# ------------------------------------------------------------------------------------- reading
+def surface_from(file: ResultFile) -> Surface:
+    """The surface of an open file.
 
-
-def _read(file: ResultFile) -> Surface:
-    file.check_format()
+    Raises:
+        SurfaceFileError: it lacks something, or contradicts its spec.
+    """
     spec = cast(LandscapeSpec, file.spec())  # its form says so
     shape = spec.points.shape
     surface = Surface(

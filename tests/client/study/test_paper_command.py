@@ -20,9 +20,9 @@ NO_OTHER_PART: dict[str, Any] = {
 
 @pytest.fixture
 def service(make_surface: Any, monkeypatch: pytest.MonkeyPatch) -> PlayedService:
-    from bertscape.results.surface_file import surface_bytes
+    from bertscape.results import result_bytes
 
-    played = PlayedService(lambda spec: surface_bytes(make_surface(spec["kind"])))
+    played = PlayedService(lambda spec: result_bytes(make_surface(spec["kind"])))
     monkeypatch.setattr("bertscape.http.Client", lambda *_, **__: played.client())
     monkeypatch.setattr("bertscape.study.running.PAUSE_S", 0.0)
     return played
