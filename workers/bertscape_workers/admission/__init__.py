@@ -5,7 +5,6 @@ datasets or Ray. It reads configs, headers and the first lines of tables.
 """
 
 from bertscape_workers.admission.admission import Admitted, admit, admitted, memory_need
-from bertscape_workers.admission.architecture import refuse_long_inputs, refuse_other_positions
 from bertscape_workers.admission.freed_memory import ENVIRONMENT, keep_freed_memory
 from bertscape_workers.admission.held_file import HeldElsewhere, sign, take
 from bertscape_workers.admission.layer_groups import Members, members
@@ -67,9 +66,7 @@ __all__ = [
     "parquet_columns",
     "read_json",
     "refuse_local_dataset",
-    "refuse_long_inputs",
     "refuse_missing_columns",
-    "refuse_other_positions",
     "refuse_repeated_columns",
     "sign",
     "source_name",

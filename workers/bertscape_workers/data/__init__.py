@@ -14,7 +14,7 @@ from bertscape_workers.data.statistics import (
     point_changes,
     point_numbers,
 )
-from bertscape_workers.data.tokenizer_fit import refuse_short_inputs, unknown_warning
+from bertscape_workers.data.tokenizer_fit import fitted_split
 
 __all__ = [
     "Outcomes",
@@ -24,12 +24,11 @@ __all__ = [
     "Vocabulary",
     "build_split",
     "error_rate",
+    "fitted_split",
     "load_tokenizer",
     "mean_loss",
     "outcomes_of",
     "point_changes",
     "point_numbers",
     "read_rows",
-    "refuse_short_inputs",
-    "unknown_warning",
 ]

@@ -1,16 +1,39 @@
 """Whether a tokenizer fits the data: room for text, and how much of it is unknown."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from bertscape.values import InvalidInput, ProblemType
-from bertscape_workers.data.splits import TokenizedSplit
+from bertscape_workers.data.rows import Row
+from bertscape_workers.data.splits import TokenizedSplit, Vocabulary, build_split
 
 WARNED, REFUSED = 0.05, 0.5  # shares of unknown tokens above which a job warns, or is refused
 
 
-def refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_length: int) -> None:
-    """Raise `InvalidInput` where special tokens alone fill an example.
+def fitted_split(
+    key: str,
+    rows: Sequence[Row],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    vocabulary: Vocabulary,
+    labels: Mapping[str, int],
+    classes: int,
+) -> tuple[TokenizedSplit, tuple[str, ...]]:
+    """A split of a job of any kind, and warnings; arguments are those of `build_split`.
+
+    Raises:
+        InvalidInput: as `build_split`; or the tokenizer does not fit the text.
+    """
+    _refuse_short_inputs(tokenizer, len(rows[0].texts), max_length)
+    split = build_split(key, rows, tokenizer, max_length, vocabulary, labels, classes)
+    warning = _unknown_warning(tokenizer, split, key)
+    return split, (warning,) if warning else ()
+
+
+def _refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_length: int) -> None:
+    """Raise `InvalidInput` if special tokens alone fill an example.
 
     Such an example would not be truncated at all, or lose its whole text.
 
@@ -29,7 +52,7 @@ def refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_leng
         )
 
 
-def unknown_tokens(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit) -> float:
+def _unknown_tokens(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit) -> float:
     """The share of a split's tokens that the tokenizer does not know, special tokens not counted.
 
     0 of a tokenizer that has no token of its own for the unknown.
@@ -49,13 +72,13 @@ def _roles(tokenizer: PreTrainedTokenizerBase) -> set[str | None]:
     return {tokenizer.bos_token, tokenizer.eos_token, tokenizer.cls_token, tokenizer.sep_token}
 
 
-def unknown_warning(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit, key: str) -> str:
-    """What to say of a split's unknown tokens; empty where there are few.
+def _unknown_warning(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit, key: str) -> str:
+    """What to say of a split's unknown tokens; empty if there are few.
 
     Raises:
         InvalidInput: more than half of the text is unknown.
     """
-    share = unknown_tokens(tokenizer, split)
+    share = _unknown_tokens(tokenizer, split)
     if share > REFUSED:
         raise InvalidInput.of(
             ProblemType.CHECKPOINT_MISMATCH,

@@ -57,12 +57,10 @@ from bertscape_workers.data import (
     Outcomes,
     TokenizedSplit,
     Vocabulary,
-    build_split,
+    fitted_split,
     load_tokenizer,
     point_numbers,
     read_rows,
-    refuse_short_inputs,
-    unknown_warning,
 )
 from bertscape_workers.evaluation import (
     EvaluatorInputs,
@@ -333,13 +331,13 @@ def tokenized_splits(
         InvalidInput: no tokenizer, one of another vocabulary, or rows or labels that do not do.
     """
     tokenizer = load_tokenizer(checkpoints.tokenizer)
-    refuse_short_inputs(tokenizer, len(spec.data.text), spec.data.max_length)
     vocabulary = Vocabulary.of(skeleton(config))
     plain = checkpoints.plane.finetuned.config
-    splits, warnings = {}, []
+    splits: dict[str, TokenizedSplit] = {}
+    warnings: list[str] = []
     for done, name in enumerate(("train", "eval")):
         tell("tokenizing", done, 2)
-        splits[name] = build_split(
+        splits[name], found = fitted_split(
             f"data.{name}",
             read_rows(spec.data, name),
             tokenizer,
@@ -348,9 +346,9 @@ def tokenized_splits(
             architecture.label_index(plain),
             architecture.label_count(plain),
         )
-        warnings.append(unknown_warning(tokenizer, splits[name], f"data.{name}"))
+        warnings += found
     tell("tokenizing", 2, 2)
-    return splits, [warning for warning in warnings if warning]
+    return splits, warnings
 
 
 def _inputs(

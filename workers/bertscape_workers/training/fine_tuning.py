@@ -46,7 +46,7 @@ from bertscape_workers.checkpoints import (
 from bertscape_workers.data import (
     TokenizedSplit,
     Vocabulary,
-    build_split,
+    fitted_split,
     load_tokenizer,
     read_rows,
 )
@@ -64,6 +64,7 @@ from bertscape_workers.training.starting_model import (
     empty_model,
     examples_of,
     label_names,
+    refuse_other_weights,
     starting_model,
 )
 from bertscape_workers.training.trainer import (
@@ -224,6 +225,8 @@ def check(
     with quiet_transformers(), torch_threads(threads):
         find = locate_tokenizer if scratch else locate
         files = find(spec.model.pretrained, "model.pretrained")
+        if not scratch:
+            refuse_other_weights(files)
         named = spec.model.tokenizer
         tokenizer = files if named is None else locate_tokenizer(named, "model.tokenizer")
         rows = {name: read_rows(spec.data, name) for name in ("train", "eval")}
@@ -231,8 +234,9 @@ def check(
         model = empty_model(files, labels, spec.data.max_length)
         vocabulary = Vocabulary.of(model)
         loaded = load_tokenizer([tokenizer])
-        splits = {
-            name: build_split(
+        _refuse_other_padding(loaded, tokenizer, vocabulary)
+        fitted = {
+            name: fitted_split(
                 f"data.{name}",
                 rows[name],
                 loaded,
@@ -243,6 +247,7 @@ def check(
             )
             for name in rows
         }
+    splits = {name: split for name, (split, _) in fitted.items()}
     _refuse_many_checkpoints(spec.training, len(splits["train"]))
     size = model.num_parameters()
     if limits is not None:
@@ -251,6 +256,7 @@ def check(
         with quiet_transformers():
             _model(spec, files, labels)  # a tensor that it lacks is missed here, not later
     warnings = () if scratch else tuple(weight_warnings(files))
+    warnings += tuple(warning for _, told in fitted.values() for warning in told)
     for warning in warnings:
         _log.warning("%s", warning)
     return TrainingInputs(
@@ -265,6 +271,22 @@ def check(
         bf16=bf16,
         warnings=warnings,
     )
+
+
+def _refuse_other_padding(
+    tokenizer: PreTrainedTokenizerBase, files: CheckpointFiles, vocabulary: Vocabulary
+) -> None:
+    """The `Trainer` pads its batches, and would fail at its first step."""
+    padding = tokenizer.pad_token_id
+    if padding is None or padding >= vocabulary.tokens:
+        found = "has none" if padding is None else f"has {padding} for it"
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT,
+            "model.tokenizer",
+            files.source,
+            f"a padding token among the {vocabulary.tokens} that the model knows",
+            found,
+        )
 
 
 def _memory_for(parameters: int, splits: Iterable[TokenizedSplit]) -> MemoryNeed:

@@ -21,9 +21,15 @@ from transformers import (
 )
 
 from bertscape.values import InvalidInput, ProblemType
-from bertscape_workers.admission import refuse_long_inputs, refuse_other_positions
-from bertscape_workers.checkpoints import CheckpointFiles, renamed
+from bertscape_workers.admission import architecture, unused_tensors
+from bertscape_workers.checkpoints import CheckpointFiles, known_tensors, renamed, tensor_names
 from bertscape_workers.data import Row, TokenizedSplit
+
+# What transformers raises for a checkpoint that it cannot read, or build a model of.
+_LOADING_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    ImportError,  # of a package that the architecture needs
+)
 
 MOST_CLASSES = 1000
 """Of the labels in the data; with more of them it is probably another kind of column."""
@@ -89,9 +95,10 @@ def model_from_config(files: CheckpointFiles, config: PreTrainedConfig) -> PreTr
 def _checked_config(
     files: CheckpointFiles, labels: Sequence[str], max_length: int
 ) -> PreTrainedConfig:
-    refuse_other_positions(files.config, files.key)
+    architecture.refuse_unreadable(files.config, files.key)
+    architecture.refuse_other_positions(files.config, files.key)
     config = _config(files, labels)
-    refuse_long_inputs(config.to_dict(), max_length)
+    architecture.refuse_long_inputs(config.to_dict(), max_length)
     return config
 
 
@@ -108,6 +115,13 @@ def _config(files: CheckpointFiles, labels: Sequence[str]) -> PreTrainedConfig:
             problem_type="single_label_classification",
         )
     return config
+
+
+def refuse_other_weights(files: CheckpointFiles) -> None:
+    """Raise `InvalidInput` if a checkpoint's names show tensors that its config does not have."""
+    names = list(tensor_names(files))
+    unused_tensors.refuse_adapters(names, files.key, files.source)
+    unused_tensors.refuse_more_layers(names, files.config, files.key, files.source)
 
 
 def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
@@ -136,7 +150,23 @@ def load_start(files: CheckpointFiles, config: PreTrainedConfig, seed: int) -> P
             "safetensors with every tensor of its backbone but the pooler",
             f"lacks {', '.join(wrong[:3])}",
         )
+    unused_tensors.refuse_unused(
+        found["unexpected_keys"], known_tensors(model), files.key, files.source
+    )
+    _refuse_not_finite(model, files)
     return model
+
+
+def _refuse_not_finite(model: PreTrainedModel, files: CheckpointFiles) -> None:
+    for name, value in model.named_parameters():
+        if _is_backbone(model, name) and not torch.isfinite(value).all():
+            raise InvalidInput.of(
+                ProblemType.INVALID_CHECKPOINT,
+                files.key,
+                files.source,
+                "finite weights",
+                f"has NaN or infinity in {name}",
+            )
 
 
 def _head(model: PreTrainedModel) -> dict[str, torch.Tensor]:
@@ -155,7 +185,7 @@ def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
     """Name the checkpoint if transformers cannot read it."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except _LOADING_ERRORS as error:
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
             files.key,
