@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,48 @@ def test_show(service: Any, capsys: Any) -> None:
     assert "7 of 35 (20 %)" in out
     assert "0 of 1 passed, 1 FAILED" in out
     assert err.startswith("bertscape: self-check FAILED at finetuned (α = 1, β = 0)")
+
+
+WARNED = {"warnings": ["model.pretrained: 'module.' stands\nbefore every name", "second"]}
+TOLD = (
+    "bertscape: warning: model.pretrained: 'module.' stands before every name\n"
+    "bertscape: warning: second\n"
+)
+
+
+def test_show_has_a_line_for_each_warning(service: Any, capsys: Any) -> None:
+    service.answers = {"GET /v1/jobs/j1": job_object("running", **WARNED)}
+    assert main(["show", "j1"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split(maxsplit=1) for line in out.splitlines() if line.startswith("warning:")]
+    assert "".join(f"bertscape: warning: {text}\n" for _, text in lines) == TOLD
+    assert err == ""
+    assert main(["show", "j1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"][1] == "second"
+
+
+def test_whoever_waits_or_fetches_is_told_of_warnings(
+    service: Any, spec: Path, tmp_path: Path, capsys: Any, make_surface: Any
+) -> None:
+    done = job_object(**WARNED)
+    surface = make_surface()
+    found = surface.findings.model_copy(update={"warnings": tuple(WARNED["warnings"])})
+    service.answers = {
+        "POST /v1/jobs": done,
+        "GET /v1/jobs/j1": done,
+        "GET /v1/jobs/j1/events": [done],
+        "GET /v1/jobs/j1/surface": result_bytes(replace(surface, findings=found)),
+    }
+    output = str(tmp_path / "a.h5")
+    for command in (
+        ["submit", str(spec), "--wait"],
+        ["submit", str(spec), "--wait", "-o", output],
+        ["watch", "j1"],
+        ["watch", "j1", "--json"],
+        ["fetch", "j1", "-o", output],
+    ):
+        assert main(command) == 0
+        assert capsys.readouterr().err == TOLD
 
 
 TRAINED = {

@@ -137,9 +137,9 @@ def train(output: str) -> TrainingOutput:
     return TrainingOutput(output, kept, ("no", "yes"), log)
 
 
-def find_for_training(spec: FinetuneSpec) -> TrainingFindings:
+def find_for_training(spec: FinetuneSpec, **changes: Any) -> TrainingFindings:
     """What preparing a training would have found."""
-    return TrainingFindings(
+    found = TrainingFindings(
         checkpoints={
             "pretrained": CheckpointFound(source=str(spec.model.pretrained), sha256="5" * 8)
         },
@@ -151,6 +151,7 @@ def find_for_training(spec: FinetuneSpec) -> TrainingFindings:
         torch="2.13.0+cpu",
         labels=("no", "yes"),
     )
+    return found.model_copy(update=changes)
 
 
 def find(spec: Any, **changes: Any) -> Findings:
@@ -285,8 +286,8 @@ class PlayedLink:
             self.say(PrepareRefused(job_id, worker, problem, final))
             return
         spec = self.jobs[job_id].spec
-        trained = isinstance(spec, FinetuneSpec)
-        found = find_for_training(spec) if trained else find(spec, **self.script.changes)
+        of_kind = find_for_training if isinstance(spec, FinetuneSpec) else find
+        found: Any = of_kind(spec, **self.script.changes)
         self.say(PrepareDone(job_id, worker, CPU, found))
 
     def _run(self, instruction: RunTile) -> None:

@@ -62,6 +62,7 @@ async def test_the_job_object_has_these_members(run_service: Any, inputs: Any, s
             "error": None,
             "spec": job["spec"],
             "self_checks": [],
+            "warnings": [],
             "output": None,
         }
 

@@ -13,6 +13,7 @@ from bertscape.cli.text import (
     write_hint,
     write_json,
     write_line,
+    write_warnings,
 )
 from bertscape.values import DONE, JOB_FAILED, Command, InvalidInput, ProblemType, ServiceError
 
@@ -127,6 +128,7 @@ def _report_end(job: "Job", *, as_json: bool) -> int:
     else:
         write_line(f"{job.id} {job.state}{output_text(job.status, ': ')}")
     warn_of_failed_checks(job.status.self_checks)
+    write_warnings(job.status.warnings)
     job.raise_for_failure()
     return DONE
 
@@ -176,6 +178,7 @@ def _watch(options: Namespace) -> int:
         for status in job.events():
             write_json(status.to_json())
         warn_of_failed_checks(job.status.self_checks)
+        write_warnings(job.status.warnings)
         return DONE if job.completed else JOB_FAILED
 
 
@@ -205,6 +208,7 @@ def _fetch(options: Namespace) -> int:
         result = _fetch_to(client.job(options.id), options.output)
     share = float(result.evaluated.mean())
     warn_of_failed_checks([check.to_json() for check in result.self_checks])
+    write_warnings(result.findings.warnings)
     if options.json:
         write_json({"output": str(options.output), "complete": share == 1, "share": share})
     elif share < 1:

@@ -36,6 +36,12 @@ def warn_of_failed_checks(checks: Sequence[Mapping[str, Any]]) -> None:
         sys.stderr.write(f"bertscape: {sentence}\n")
 
 
+def write_warnings(warnings: Sequence[str]) -> None:
+    """A line on standard error for each thing that preparing a job found odd."""
+    for warning in warnings:
+        sys.stderr.write(f"bertscape: warning: {one_line(warning)}\n")
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the first row is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -74,7 +80,8 @@ def job_text(job: "JobStatus") -> str:
         "self-checks": summarize(job.self_checks),
         "error": job.error.detail if job.error else "",
     }
-    return table([(f"{key}:", text) for key, text in lines.items() if text])
+    known = [(f"{key}:", text) for key, text in lines.items() if text]
+    return table([*known, *(("warning:", one_line(warning)) for warning in job.warnings)])
 
 
 def output_text(job: "JobStatus", before: str = "") -> str:

@@ -105,6 +105,7 @@ class JobStatus(_Open):
     error: _Problem | None = None  # why it failed
     spec: Mapping[str, Any] = {}
     self_checks: tuple[_SelfCheck, ...] = ()
+    warnings: tuple[str, ...] = ()  # what preparing it found odd; empty until it is prepared
     output: _Output | None = None  # of a fine-tuning that is done
 
     @property

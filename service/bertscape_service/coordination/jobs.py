@@ -186,6 +186,7 @@ def status_of(row: JobRow, activity: Activity) -> JobStatus:
         error=row.error,
         spec=row.spec_values,
         self_checks=_self_checks(row),
+        warnings=row.findings.warnings if row.findings else (),
         output=row.output,
     )
 
