@@ -15,8 +15,15 @@ from bertscape.values import InvalidInput, ProblemType
 _ADAPTER = re.compile(
     r"(?:^|\.)(?:lora_\w+|loras?|ia3_\w+|hada_\w+|lokr_\w+|b?oft_\w+|vera_\w+|base_layer)(?:\.|$)"
 )
-_LAYER = re.compile(r"(?:^|\.)(?:encoder|transformer)\.layer\.(\d+)\.")
-_LAYER_COUNTS = ("num_hidden_layers", "n_layers")
+# A layer of the encoder, or of a decoder that stands alone, by the names that families give it. Of
+# a model with both, the count is the encoder's.
+_LAYER = re.compile(
+    r"(?:^|\.)(?:encoder|transformer)\.layer\.(\d+)\."
+    r"|^(?:\w+\.)?encoder\.(?:layers|block)\.(\d+)\."
+    r"|^(?:(?!decoder|classifier|score|cls)\w+\.)?(?:layers|h|attentions|blocks)\.(\d+)\."
+)
+_LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+_LAYERS_BEYOND = "num_nextn_predict_layers"  # stored after the last layer, and never used here
 
 # Buffers that older versions of transformers stored; every one is recomputed.
 _BUFFERS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
@@ -51,7 +58,9 @@ def refuse_more_layers(
     setting = next((n for n in _LAYER_COUNTS if isinstance(config.get(n), int)), None)
     if setting is None:
         return
-    found = [name for name in names if _layer(name) >= config[setting]]
+    beyond = config.get(_LAYERS_BEYOND)
+    count = config[setting] + (beyond if isinstance(beyond, int) else 0)
+    found = [name for name in names if _layer(name) >= count]
     if found:
         raise _refusal(
             found,
@@ -64,7 +73,7 @@ def refuse_more_layers(
 
 def _layer(name: str) -> int:
     match = _LAYER.search(name)
-    return int(match[1]) if match else -1
+    return int(match[match.lastindex or 0]) if match else -1
 
 
 def refuse_bare_encoder(names: Iterable[str], key: str, source: str) -> None:
