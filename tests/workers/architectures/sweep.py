@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from tests.workers.architectures.independent_numbers import IndependentNumbers, Inputs, PointNumbers
-from tests.workers.architectures.tiny_models import save_checkpoints, tiny_config
+from tests.workers.architectures.tiny_models import save_checkpoints, save_configs, tiny_config
 from tests.workers.architectures.tiny_text import MAX_LENGTH, save_tokenizer, write_split
 
 from bertscape import Surface
@@ -22,7 +22,6 @@ from bertscape_workers.running.local_run import run_job
 
 _LOSSES, _RATES, _SPREADS = (0, 2), (1, 3), (4, 6)  # places in NUMBERS
 _TIE = 1e-4  # two best logits this close may be ordered either way
-_EXAMPLES = 40  # of each split: more than one batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,15 @@ class Finding:
 
 
 def sweep(
-    model_type: str, folder: Path, columns: int = 2, *, like_bert: bool = False, **settings: Any
+    model_type: str,
+    folder: Path,
+    columns: int = 2,
+    *,
+    like_bert: bool = False,
+    spelled: bool = False,
+    padding_moves: bool = False,
+    examples: int = 24,
+    **settings: Any,
 ) -> Finding:
     """Make the inputs in an empty folder, run the job, and compare.
 
@@ -65,6 +72,9 @@ def sweep(
         folder: where the inputs go.
         columns: 1 for single texts, 2 for pairs.
         like_bert: whether the tokenizer joins texts as BERT's does, with token types.
+        spelled: whether some texts spell the end token.
+        padding_moves: whether the embedding of padding is not zero.
+        examples: of each split.
         settings: of the config, above what the tables say.
     """
     made = Finding(model_type, columns, "unmade")
@@ -73,16 +83,21 @@ def sweep(
         # Beside a config.json transformers would take some families' own class for it.
         folder / "tokenizer",
         (
-            write_split(folder / "train.tsv", _EXAMPLES, 1),
-            write_split(folder / "dev.tsv", _EXAMPLES, 2),
+            write_split(folder / "train.tsv", examples, 1, spelled=spelled),
+            write_split(folder / "dev.tsv", examples, 2, spelled=spelled),
         ),
         ("first", "second")[:columns],
         MAX_LENGTH,
     )
     try:
-        save_checkpoints(tiny_config(model_type, **settings), inputs.checkpoints)
+        config = tiny_config(model_type, **settings)
+        save_checkpoints(config, inputs.checkpoints, padding_moves=padding_moves)
     except Exception as error:  # noqa: BLE001  # whatever transformers raises is a finding
-        return dataclasses.replace(made, message=_told(error))
+        save_configs(model_type, inputs.checkpoints)
+        save_tokenizer(inputs.tokenizer, model_type)
+        found = _compared(made, inputs)  # refused by its config, if all is well
+        unmade = dataclasses.replace(made, message=_told(error))
+        return found if found.outcome == "refused" else unmade
     save_tokenizer(inputs.tokenizer, model_type, like_bert=like_bert)
     return _compared(made, inputs)
 
@@ -99,7 +114,7 @@ def _spec(inputs: Inputs) -> JobSpec:
                 "tokenizer": str(inputs.tokenizer),
             },
             "y": {"toward": toward},
-            "grid": {"x": [-0.5, 1, 4], "y": [0, 1, 2]},
+            "grid": {"x": [-0.5, 0.5, 2], "y": [0, 1, 2]},
             "data": {
                 "train": {"path": train},
                 "eval": {"path": evaluation},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -234,21 +235,38 @@ def _small(config: PreTrainedConfig, overrides: dict[str, Any]) -> dict[str, Any
     return given
 
 
-def save_checkpoints(config: PreTrainedConfig, folders: tuple[Path, Path, Path]) -> None:
-    """θ0 is random, θ1 and θ2 lie a small random step from it; each with a head of its own."""
+def save_checkpoints(
+    config: PreTrainedConfig, folders: tuple[Path, Path, Path], *, padding_moves: bool = False
+) -> None:
+    """θ0 is random, θ1 and θ2 lie a small random step from it; each with a head of its own.
+
+    Args:
+        config: of all three.
+        folders: of θ0, θ1 and θ2.
+        padding_moves: whether the embedding of padding is random too.
+    """
     for seed, folder in enumerate(folders):
         torch.manual_seed(0)
         model = AutoModelForSequenceClassification.from_config(config)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            _move(model, torch.Generator().manual_seed(100), 0.1)
+            _move(model, torch.Generator().manual_seed(100), 0.1, padding_moves)
             if seed:
-                _move(model, generator, 0.05)
+                _move(model, generator, 0.05, padding_moves)
         model.save_pretrained(folder)
 
 
-def _move(model: torch.nn.Module, generator: torch.Generator, by: float) -> None:
-    """As training does, which leaves the embedding of padding alone."""
+def save_configs(model_type: str, folders: tuple[Path, Path, Path]) -> None:
+    """Of a model that transformers cannot make here, with a tensor that is no part of it."""
+    for folder in folders:
+        AutoConfig.for_model(model_type, num_labels=CLASSES).save_pretrained(folder)
+        save_file({"nothing": torch.zeros(1)}, folder / "model.safetensors")
+
+
+def _move(
+    model: torch.nn.Module, generator: torch.Generator, by: float, padding_moves: bool
+) -> None:
+    """As training does, which leaves the embedding of padding alone; or all."""
     padding = {
         table.weight: table.padding_idx
         for table in model.modules()
@@ -256,6 +274,6 @@ def _move(model: torch.nn.Module, generator: torch.Generator, by: float) -> None
     }
     for parameter in model.parameters():
         step = by * torch.randn(parameter.shape, generator=generator)
-        if parameter in padding:
+        if parameter in padding and not padding_moves:
             step[padding[parameter]] = 0
         parameter.add_(step)
