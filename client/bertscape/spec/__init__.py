@@ -37,7 +37,7 @@ from bertscape.spec.parts import (
     data_format,
     plain,
 )
-from bertscape.spec.plain_text import refuse_repeated_keys
+from bertscape.spec.plain_text import refuse_repeated_keys, repeated_key
 from bertscape.spec.reading import absolute, load_spec, parse_spec, sources, with_sources
 from bertscape.spec.study import Overrides, StudySpec
 from bertscape.spec.study_reading import load_study, parse_study, with_paths
@@ -79,6 +79,7 @@ __all__ = [
     "parse_study",
     "plain",
     "refuse_repeated_keys",
+    "repeated_key",
     "sources",
     "with_paths",
     "with_sources",

@@ -49,6 +49,14 @@ def refuse_repeated_keys(text: str, source: str) -> None:
         raise repeated.refusal(source)
 
 
+def repeated_key(text: str) -> str:
+    """What to say of the first key that a text, known to be JSON, gives twice; empty if none.
+
+    For example "'grid' on line 3, column 1 and again on line 9, column 1".
+    """
+    return next((f"{repeated.key!r} {repeated.where}" for repeated in _repeated_keys(text)), "")
+
+
 def _unreadable(source: str, error: Exception) -> InvalidInput:
     return InvalidInput.of(
         ProblemType.INVALID_VALUE, None, source, "YAML or JSON", " ".join(str(error).split())
@@ -64,9 +72,14 @@ class _Repeated(Exception):
         super().__init__(self.key)
         self.places = (first, second)
 
-    def refusal(self, source: str) -> InvalidInput:
+    @property
+    def where(self) -> str:
+        """Both places, in words."""
         first, second = (f"line {line}, column {column}" for line, column in self.places)
-        found = f"has this key on {first} and again on {second}"
+        return f"on {first} and again on {second}"
+
+    def refusal(self, source: str) -> InvalidInput:
+        found = f"has this key {self.where}"
         return InvalidInput.of(ProblemType.INVALID_VALUE, self.key, source, "it once", found)
 
 

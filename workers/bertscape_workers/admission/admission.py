@@ -20,8 +20,10 @@ from bertscape_workers.admission.safetensors_headers import (
     CONFIG_FILE,
     FLOATING,
     TensorHeader,
+    has_tokenizer,
     lacking,
     read_json,
+    refuse_repeated_settings,
     tensor_headers,
 )
 from bertscape_workers.admission.tables import (
@@ -236,6 +238,21 @@ def _check_tokenizer(spec: JobSpec) -> None:
         raise InvalidInput.of(
             ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
         )
+    found = next(filter(has_tokenizer, _tokenizers(spec)), None)
+    if found is not None:
+        refuse_repeated_settings(found, _TOKENIZER)
+
+
+def _tokenizers(spec: JobSpec) -> Iterator[Path]:
+    """The folders to look for a tokenizer, in this order; those of hub ids are not known yet."""
+    checkpoints, _ = sources(spec)
+    named = checkpoints.get(_TOKENIZER)
+    places = (checkpoints.get(_FINETUNED), checkpoints.get(_PRETRAINED))
+    for place in places if named is None else (named,):
+        if not isinstance(place, str | None):
+            return
+        if place is not None:
+            yield Path(place)
 
 
 def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:

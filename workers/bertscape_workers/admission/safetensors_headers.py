@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertscape.spec import repeated_key
 from bertscape.values import InvalidInput, ProblemType
 
 SINGLE_FILE = "model.safetensors"
@@ -23,6 +24,8 @@ COMPLETE_CHECKPOINT_HINT = (
     "use the run's step-0 checkpoint (`bertscape finetune` stores it as checkpoint-0)"
 )
 
+# Of a tokenizer. Its vocabulary is checked against the text, and is the tokenizer's own to read.
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
 _VARIANT = re.compile(r"model\.[^.]+(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
 # What torch.compile and DistributedDataParallel put before every name of the model inside.
@@ -115,7 +118,7 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
     """The JSON object in a file of a checkpoint.
 
     Raises:
-        InvalidInput: the file does not exist, or holds anything else.
+        InvalidInput: the file does not exist, holds anything else, or gives a key twice.
     """
     if not path.is_file():
         raise InvalidInput.of(
@@ -126,12 +129,34 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
             f"has no {path.name}",
         )
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, key, f"({error})") from error
     if not isinstance(value, dict):
         raise _broken(path, key, "holds no JSON object")
+    _refuse_repeated(text, path, key)
     return value
+
+
+def _refuse_repeated(text: str, path: Path, key: str) -> None:
+    """The last value would win in silence."""
+    if told := repeated_key(text):
+        raise InvalidInput.of(
+            ProblemType.INVALID_CHECKPOINT, key, str(path), "each key once", f"has {told}"
+        )
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer."""
+    return any(folder.glob("tokenizer*")) or any(folder.glob("vocab*"))
+
+
+def refuse_repeated_settings(folder: Path, key: str) -> None:
+    """Raise `InvalidInput` if a file of a tokenizer's settings gives a key twice."""
+    for name in _TOKENIZER_SETTINGS:
+        if (folder / name).is_file():
+            read_json(folder / name, key)
 
 
 def tensor_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
@@ -200,6 +225,7 @@ def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
         end = max((int(entry["data_offsets"][1]) for entry in members.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _broken(path, key, "does not begin with a safetensors header") from error
+    _refuse_repeated(text.decode(errors="replace"), path, key)
     if path.stat().st_size < 8 + length + end:
         raise _broken(path, key, "is truncated")
     return entries

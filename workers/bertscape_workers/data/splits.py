@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission import has_tokenizer, refuse_repeated_settings
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_of
 from bertscape_workers.data.rows import Row
@@ -95,7 +96,8 @@ def load_tokenizer(candidates: Sequence[CheckpointFiles]) -> PreTrainedTokenizer
         InvalidInput: none of them has one.
     """
     for files in candidates:
-        if any(files.folder.glob("tokenizer*")) or any(files.folder.glob("vocab*")):
+        if has_tokenizer(files.folder):
+            refuse_repeated_settings(files.folder, "model.tokenizer")
             return _load(files)
     raise InvalidInput.of(
         ProblemType.INVALID_CHECKPOINT,
