@@ -214,8 +214,9 @@ def lacking(names: Sequence[str], key: str, source: str, expected: str) -> Inval
 
 
 def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
-    length, text = _header_text(path, key)
+    length, content = _header(path, key)
     try:
+        text = content.decode()
         members = json.loads(text)
         members.pop("__metadata__", None)
         entries = {
@@ -225,13 +226,13 @@ def _read_header(path: Path, key: str) -> dict[str, TensorHeader]:
         end = max((int(entry["data_offsets"][1]) for entry in members.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _broken(path, key, "does not begin with a safetensors header") from error
-    _refuse_repeated(text.decode(errors="replace"), path, key)
+    _refuse_repeated(text, path, key)
     if path.stat().st_size < 8 + length + end:
         raise _broken(path, key, "is truncated")
     return entries
 
 
-def _header_text(path: Path, key: str) -> tuple[int, bytes]:
+def _header(path: Path, key: str) -> tuple[int, bytes]:
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
