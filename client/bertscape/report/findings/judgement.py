@@ -1,8 +1,8 @@
-"""What is said of a finding: an outcome, why, and the numbers; and the two rules that decide.
+"""A verdict on a finding: its outcome, the reason and the numbers; and the two rules that decide.
 
-Standard errors of differences are √(s² + s′²), as of independent numbers. On the same examples two
-models' errors mostly go together, and their difference then varies less: the rule decides too
-seldom rather than too often. Those of error rates are in `error_rates`.
+The standard error of a difference is √(s² + s′²), which assumes independent numbers. Two models on
+the same examples mostly err together, and then their difference varies less. So the rule is
+conservative. `error_rates` has the rules for error rates.
 """
 
 import enum
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from bertscape.readings import Estimate
 
-# Units that a fact's value is not shown in as it is: a share from 0 to 1 is shown in percent, the
-# difference of two shares in percentage points, a step as a whole number, infinity as never.
+# Units whose values are shown in another form: a share from 0 to 1 in percent, the difference of two
+# shares in percentage points, a step as a whole number or, if it is infinite, as "never".
 SHARE, POINTS, STEP = "share", "difference of shares", "step"
 
 
@@ -64,7 +64,7 @@ def apart(
     if larger.high < smaller.low:
         return Judgement(Outcome.CONTRADICTED, f"{opposite}: the intervals do not meet", facts)
     if math.isinf(larger.high) or math.isinf(smaller.high):
-        reason = "a region reaches the grid's border, or may: a larger grid might decide"
+        reason = "a region reaches the grid's border, or may reach it: a larger grid might decide"
         return undecided(reason, facts)
     return undecided("the intervals meet", facts)
 

@@ -118,7 +118,7 @@ def _width(surface: Surface, threshold: float) -> _Width | None:
 
 
 def _radii(widths: Mapping[str, tuple[Surface, _Width]]) -> tuple[Fact, ...]:
-    """Of the optima in parameter space; empty of curves, and where a direction is random."""
+    """Radii of the optima in parameter space; empty for curves, and if a direction is random."""
     radii = {
         name: (radius_in_space(surface, found), at_least(found))
         for name, (surface, found) in widths.items()
