@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from bertscape.readings import Estimate
 
-# Units whose values are shown in another form: a share from 0 to 1 in percent, the difference of two
-# shares in percentage points, a step as a whole number or, if it is infinite, as "never".
+# Units whose values are shown in another form: a share from 0 to 1 in percent, the difference of
+# two shares in percentage points, a step as a whole number or, if it is infinite, as "never".
 SHARE, POINTS, STEP = "share", "difference of shares", "step"
 
 
