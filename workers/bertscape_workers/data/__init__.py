@@ -3,6 +3,7 @@
 Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`.
 """
 
+from bertscape_workers.data.class_names import say_numbers
 from bertscape_workers.data.rows import Row, read_rows
 from bertscape_workers.data.samples import SampleExample
 from bertscape_workers.data.splits import TokenizedSplit, Vocabulary, build_split, load_tokenizer
@@ -31,4 +32,5 @@ __all__ = [
     "point_changes",
     "point_numbers",
     "read_rows",
+    "say_numbers",
 ]

@@ -83,12 +83,12 @@ class ClassNames:
         Returns:
             None if the data has no names: none are given, or each says its own number only.
         """
-        if not names or _say_numbers(names):
+        if not names or say_numbers(names):
             return None
         by_number: ClassByName = {
             name: self._in_head(self._of_number(number)) for number, name in enumerate(names)
         }
-        if _say_numbers(self._in_order()):
+        if say_numbers(self._in_order()):
             return by_number
         by_name = self._matched(names)
         if None in by_name.values() and self._no_words():
@@ -151,8 +151,8 @@ def _is_unlabelled(row: Row) -> bool:
     return str(row.label).strip() in ("-1", "-1.0")
 
 
-def _say_numbers(names: Sequence[str]) -> bool:
-    """Whether each name says its own place only; true if there are none."""
+def say_numbers(names: Sequence[str]) -> bool:
+    """Whether each of some class names says its own place only; true if there are none."""
     return all(name in (str(at), f"LABEL_{at}") for at, name in enumerate(names))
 
 

@@ -23,7 +23,7 @@ from transformers import (
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import architecture, unused_tensors
 from bertscape_workers.checkpoints import CheckpointFiles, known_tensors, renamed, tensor_names
-from bertscape_workers.data import Row, TokenizedSplit
+from bertscape_workers.data import Row, TokenizedSplit, say_numbers
 
 # What transformers raises for a checkpoint that it cannot read, or build a model of.
 _LOADING_ERRORS = (
@@ -199,12 +199,22 @@ def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
 
 
 def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The classes in the data: names in sorted order, or the whole numbers from 0 to K − 1.
+    """The classes in the data, in the head's order.
+
+    The data's own names of its numbers, if it has any, in the order of the numbers; else the
+    labels: names in sorted order, or the whole numbers from 0 to K − 1.
+
+    Args:
+        rows: of the training split, at least one.
 
     Raises:
         InvalidInput: there is one alone, or more than `MOST_CLASSES`; or the numbers have a gap, or
             are those of a regression.
     """
+    named = rows[0].class_names
+    if not say_numbers(named):
+        _refuse_unusable(named)
+        return named
     found = {str(row.label).strip() for row in rows}
     if fractions := sorted(filter(_is_fraction, found)):
         raise _wrong_labels(
@@ -226,6 +236,20 @@ def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
             f"whole numbers from 0 without a gap, two or more ({_NAMED})",
         )
     return tuple(str(number) for number in numbers)
+
+
+def _refuse_unusable(names: Sequence[str]) -> None:
+    """Raise `InvalidInput` if no head can have the names that the data has for its numbers."""
+    if len(names) > MOST_CLASSES:
+        raise _wrong_labels(
+            len(names), f"at most {MOST_CLASSES} ({_NAMED})", "classes are named in the data"
+        )
+    if not len(set(names)) == len(names) >= 2:
+        raise _wrong_labels(list(names), "two or more different names of classes")
+    for name in names:
+        if not name.strip() or name != name.encode(errors="replace").decode():
+            expected = "names of whole characters, with text in each"
+            raise _wrong_labels(name, expected, "names a class in the data")
 
 
 _NAMED = "or the names of all classes, in order, as training.labels"
