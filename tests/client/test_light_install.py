@@ -88,7 +88,8 @@ def test_a_command_without_its_extra_prints_the_install_command(
 def test_a_labelled_dataset_without_its_extra_says_the_install_command(
     environment: dict[str, str],
 ) -> None:
-    code = "from bertscape.results.result_file import labelled; labelled([], {})"
+    names = "from bertscape.results.result_file import Contents, labelled"
+    code = f"{names}; labelled(Contents({{}}, []))"
     result = python(environment, "-c", code)
     assert result.returncode != 0
     assert "pip install 'bertscape[xarray]'" in result.stderr
