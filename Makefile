@@ -57,10 +57,10 @@ quick: install
 # Two files at a time: much of a test with real processes is waiting for them. The longest first, so
 # that neither of the two is left alone with them at the end.
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 \
 	tests/integration tests/service tests/workers tests/client
 
-# Half an hour on two cores that others share. `make test` has some of the types.
+# 18 minutes on two cores with other work beside it. `make test` has some of the types.
 test-architectures: install
 	$(BIN)/python -m tests.workers.architectures --check
 
