@@ -165,7 +165,7 @@ def refuse_unreadable(config: Config, key: str) -> None:
     """Raise `InvalidInput` for what is no text classifier of float32 weights and class names."""
     family = str(config.get("model_type"))
     if family in _MORE_THAN_TEXT:
-        found = f"is its model type, which also takes {_MORE_THAN_TEXT[family]}"
+        found = f"is a model type that also takes {_MORE_THAN_TEXT[family]}"
         expected = "a model that classifies text alone"
         raise InvalidInput.of(ProblemType.INVALID_CHECKPOINT, key, family, expected, found)
     quantized = config.get("quantization_config")
