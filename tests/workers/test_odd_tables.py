@@ -151,7 +151,7 @@ def test_a_quote_is_blamed_on_the_line_where_it_opens(
         ("a.csv", "text\tlabel\na\t0\n", "columns seem to be separated by tabs"),
         ("a.txt", "text,label\na,0\n", "columns seem to be separated by commas"),
         ("a.csv", "text, label\na, 0\n", "'label' is not a column of data.train"),
-        ("a.csv", "text, label\na, 0\n", "which has it with a blank beside it"),
+        ("a.csv", "text, label\na, 0\n", "which has it with a space beside it"),
         ("a.tsv", "text\tlabel\nà\t0\n".encode("utf-16"), "this seems to be UTF-16"),
         ("a.tsv", "text\tlabel\na\t0\n".encode("utf-16-le"), "which seems to be UTF-16"),
         ("a.csv", "text,label\né,0\n".encode("latin-1"), "this seems to be Latin-1"),

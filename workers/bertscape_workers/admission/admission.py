@@ -1,7 +1,7 @@
 """Admission: every check of a job that needs its files, but not their rows.
 
-The API calls this on each submission, so it imports neither torch, transformers nor Ray, and reads
-configs and headers only. What a hub id or a `datasets` id holds is found while preparing.
+The API calls this at each submission. So it imports no torch, transformers or Ray, and reads only
+configs and headers. What a hub id or a `datasets` id holds is found while preparing.
 """
 
 from collections import Counter
@@ -42,11 +42,12 @@ _TOKENIZER = "model.tokenizer"
 _PRETRAINED = "model.pretrained"
 _FINETUNED = "model.finetuned"
 
-# Encoders whose layers are alike and share nothing, and what their configs call their sizes.
+# Encoders with equal layers that share nothing.
 _ENCODERS = frozenset({"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"})
+# What their configs call their sizes.
 _SIZES = (
     ("vocab_size",),
-    ("embedding_size", "hidden_size", "dim"),  # of a word, which ELECTRA widens afterwards
+    ("embedding_size", "hidden_size", "dim"),  # of a word; ELECTRA widens it afterwards
     ("hidden_size", "dim"),
     ("intermediate_size", "hidden_dim"),
     ("num_hidden_layers", "n_layers"),
@@ -74,10 +75,10 @@ def admitted(
     Args:
         spec: with absolute paths.
         limits: what one job may ask for.
-        roots: the folders that its files must lie in, symbolic links resolved; None binds nothing.
+        roots: the folders that its files must lie in, symbolic links resolved; None allows all.
 
     Raises:
-        InvalidInput: the first of everything that is wrong.
+        InvalidInput: the first thing that is wrong.
     """
     limits.check(spec)
     for key, path in _paths(spec):
@@ -107,10 +108,10 @@ def memory_need(spec: JobSpec) -> MemoryNeed:
 def _memory_need(
     spec: JobSpec, folders: Sequence["_Folder"], architectures: Sequence[architecture.Config]
 ) -> MemoryNeed:
-    """As far as headers tell it.
+    """The memory that a job takes, as far as headers show it.
 
-    If every checkpoint is a hub id, only what does not depend on its size is counted. The states
-    that a layer group keeps are as many as the rows' tokens: preparing counts them.
+    A hub id has no headers here: only what does not depend on its size is counted. The states that
+    a layer group keeps depend on the rows' tokens. Preparing counts them.
     """
     if spec.trains:
         drawn = sum(_drawn_parameters(config) for config in architectures)
@@ -132,7 +133,7 @@ def _folders(spec: JobSpec) -> Iterator[tuple[str, str]]:
 
 
 def _checkpoints(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    """(key, folder) of each checkpoint that is a folder and must hold weights."""
+    """(key, folder) of each of these that must hold weights."""
     yield from (one for one in _folders(spec) if one[0] not in spec.weightless)
 
 
@@ -142,7 +143,7 @@ def _paths(spec: JobSpec) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_outside(key: str, path: Path, roots: Sequence[Path] | None) -> None:
-    """Before anything is read: whether a path exists outside the roots is not told."""
+    """Comes before any reading: a message must not tell which paths outside the roots exist."""
     if roots is None:
         return
     real = _real(key, path)
@@ -166,15 +167,15 @@ def _real(key: str, path: Path) -> Path:
 
 
 def _refuse_links_outside(key: str, folder: Path, roots: Sequence[Path] | None) -> None:
-    """Before a file of the folder is opened: what is read may be stored again in an output.
+    """Comes before any file of the folder is opened: what is read may be stored in an output.
 
-    Whether the folder is there is for others to say.
+    A missing folder is left to other checks.
     """
     if roots is None or not folder.is_dir():
         return
     for file in _entries(key, folder):
         _refuse_outside(key, file, roots)
-        # A tokenizer's further templates lie in a folder; nothing is read from deeper.
+        # A tokenizer may keep templates in a folder. Nothing deeper is read.
         for below in _entries(key, file) if file.is_dir() else ():
             _refuse_outside(key, below, roots)
 
@@ -203,7 +204,7 @@ def _resolved(spec: AnyJob) -> AnyJob:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A checkpoint folder as its config and its headers tell it."""
+    """A checkpoint folder, as its config and its headers describe it."""
 
     key: str
     path: Path
@@ -216,7 +217,7 @@ class _Folder:
         return cls(key, path, read_json(path / CONFIG_FILE, key), tensors)
 
     def parameters(self) -> int:
-        """Of the model, its head among them."""
+        """How many the model has, with its head."""
         return sum(prod(tensor.shape) for tensor in self.tensors.values())
 
     def backbone(self) -> dict[str, tuple[int, ...]]:
@@ -256,16 +257,16 @@ def _tokenizers(spec: JobSpec) -> Iterator[Path]:
 
 
 def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
-    """The config of a random start, where it is a folder."""
+    """The config of a random start, if it is a folder."""
     path = dict(_folders(spec)).get(_PRETRAINED)
     if path is not None and _PRETRAINED in spec.weightless:
         yield read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
 
 
 def _drawn_parameters(config: architecture.Config) -> int:
-    """What a random model has at the least: its word embeddings and its layers' matrices.
+    """At least how many a random model has: its word embeddings and its layers' matrices.
 
-    0 of an architecture that is not known here; the worker that prepares counts every parameter.
+    0 if the architecture is not known here. The worker that prepares counts every parameter.
     """
     if config.get("model_type") not in _ENCODERS:
         return 0
@@ -310,7 +311,10 @@ def _check_groups(finetuned: _Folder, spec: JobSpec) -> None:
 
 
 def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
-    """Every backbone tensor of θ1, in the same shape, with its prefix or without."""
+    """Raise `InvalidInput` if a backbone tensor of θ1 is missing or has another shape.
+
+    Its name may have the prefix or not.
+    """
     there: dict[str, tuple[int, ...]] = {}
     for name, tensor in folder.tensors.items():
         there[name] = tensor.shape

@@ -1,6 +1,6 @@
 """The columns of data files and `datasets` ids, and what is wrong with them.
 
-`bertscape_workers.data.rows` makes rows of what stands under them.
+`bertscape_workers.data.rows` reads the rows.
 """
 
 import json
@@ -25,10 +25,10 @@ def source_name(split: Split) -> str:
 
 
 def column_names(path: Path, key: str) -> tuple[str, ...]:
-    """The columns that a data file's header names; of JSON, the keys of its first object.
+    """The columns in a data file's header. For JSON, the keys of its first object.
 
     Raises:
-        InvalidInput: the file is not there, is empty, is not text, or is no Parquet file.
+        InvalidInput: the file is missing, is empty, is not text, or is no Parquet file.
     """
     match data_format(path):
         case ".parquet":
@@ -54,31 +54,31 @@ def no_examples(key: str, source: str) -> InvalidInput:
 def refuse_missing_columns(
     found: Sequence[str], data: Data, key: str, source: str, place: str = ""
 ) -> None:
-    """Raise `InvalidInput`, naming the columns there are, where text or label is not among them."""
+    """Raise `InvalidInput` if a text or label column is missing; it names the columns there are."""
     wanted = [("data.text", name) for name in data.text] + [("data.label", data.label)]
     for column_key, name in wanted:
         if name not in found:
-            where = f" on {place}" if place else ""
+            on = f" on {place}" if place else ""
             raise InvalidInput.of(
                 ProblemType.INVALID_DATA,
                 column_key,
                 name,
                 f"one of its columns: {', '.join(map(_shown, found)) or 'none'}",
-                f"is not a column of {key}, {source}{where}{_seemingly(found, name)}",
+                f"is not a column of {key}, {source}{on}{_seemingly(found, name)}",
             )
 
 
 def _shown(name: object) -> str:
-    """Half of a surrogate pair, which JSON can spell, has no place in a message."""
+    """JSON can spell half of a surrogate pair; a message cannot hold it."""
     return str(name).encode(errors="backslashreplace").decode()
 
 
 def _seemingly(found: Sequence[str], name: str) -> str:
-    """Why it is missing, as far as the header tells."""
+    """Why it seems to be missing, judged by the header."""
     if any("\0" in other for other in found):
         return ", which seems to be UTF-16 (iconv -f UTF-16 -t UTF-8 converts it)"
     if any(other.strip() == name for other in found):
-        return ", which has it with a blank beside it"
+        return ", which has it with a space beside it"
     if len(found) == 1:
         for separator, these in _SEPARATORS.items():
             if separator in found[0]:
@@ -88,7 +88,7 @@ def _seemingly(found: Sequence[str], name: str) -> str:
 
 
 def refuse_repeated_columns(found: Sequence[str], data: Data, key: str, source: str) -> None:
-    """Raise `InvalidInput` if the header has two columns of a name that the job reads."""
+    """Raise `InvalidInput` if two columns have a name that the job reads."""
     wanted = [("data.text", name) for name in data.text] + [("data.label", data.label)]
     for column_key, name in wanted:
         places = [str(at) for at, other in enumerate(found, 1) if other == name]
@@ -109,7 +109,7 @@ def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
     """The columns of a Parquet file.
 
     Raises:
-        InvalidInput: the file is not there, or is no Parquet file.
+        InvalidInput: the file is missing, or is no Parquet file.
     """
     from pyarrow import ArrowInvalid, parquet
 
@@ -124,22 +124,22 @@ def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
 
 
 def parquet_class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
-    """What a Parquet file that `datasets` wrote calls the numbers 0, 1, … of a column; or ().
+    """The names of a column's numbers 0, 1, … in a Parquet file that `datasets` wrote; or ().
 
     Args:
         metadata: of the file's schema.
-        column: that holds the numbers.
+        column: the one with the numbers.
     """
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]
         names = feature["names"] if feature["_type"] == "ClassLabel" else ()
     except (KeyError, TypeError, ValueError):
-        return ()  # of another writer, or a column without names
+        return ()  # another program wrote the file, or the column has no names
     return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def refuse_local_dataset(split: Split, key: str) -> str:
-    """The `datasets` id; `InvalidInput` where `datasets` would read a local folder for it."""
+    """The `datasets` id; `InvalidInput` if `datasets` would read a local folder instead."""
     name = split.dataset or ""
     if not _DATASET_ID.fullmatch(name) or Path(name).exists():
         raise InvalidInput.of(

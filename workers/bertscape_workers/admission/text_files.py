@@ -18,8 +18,8 @@ from bertscape.values import InvalidInput, ProblemType
 Line = tuple[int, list[str]]  # its number in the file, from 1, and its cells
 
 MOST_OF_A_FIELD = 2**24  # characters of one field of a CSV; Python's own limit is 131,072
-_CHUNK = 2**16  # characters of a JSON array that are read at a time
-_LOOKED_AT = 4096  # bytes that tell an encoding
+_CHUNK = 2**16  # characters of a JSON array, read at a time
+_LOOKED_AT = 4096  # bytes, to guess an encoding
 
 _WHOLE_FIELD = re.compile(r'(?:"(?:[^"]++|"")*+"|(?!")[^,\r\n]*)(?:,|\r\n|\r|\n)')
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -30,9 +30,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 @contextmanager
 def _text(path: Path, key: str, newline: str = "") -> Iterator[TextIO]:
-    """The open file; what is wrong with it, or found wrong while it is read, is named."""
+    """The open file. An error while it is opened or read becomes `InvalidInput`."""
     try:
-        # utf-8-sig takes away the byte-order mark that spreadsheets put first.
+        # utf-8-sig drops the byte-order mark that spreadsheets write.
         with _opened(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline=newline) as stream:
             yield stream
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -60,7 +60,7 @@ def not_there(path: Path, key: str, error: OSError) -> InvalidInput:
 
 
 def _encoding(path: Path) -> str:
-    """What the text seems to be, and how to convert it."""
+    """The encoding that the text seems to have, and how to convert it."""
     with _opened(path) as stream:
         start = stream.read(_LOOKED_AT)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
@@ -72,10 +72,10 @@ def _encoding(path: Path) -> str:
 
 
 def text_lines(path: Path, key: str) -> Iterator[Line]:
-    """The lines of a TSV or a CSV, its header first; blank lines at the end are left out.
+    """The lines of a TSV or a CSV, header first, without blank lines at the end.
 
     Raises:
-        InvalidInput: the file is not there, or is not text of its format.
+        InvalidInput: the file is missing, or is not text of its format.
     """
     lines = _csv_lines if data_format(path) == ".csv" else _tsv_lines
     return _without_blank_end(lines(path, key))
@@ -91,7 +91,7 @@ def _without_blank_end(lines: Iterator[Line]) -> Iterator[Line]:
 
 
 def _tsv_lines(path: Path, key: str) -> Iterator[Line]:
-    """A TSV has no quoting: a quote is a character like any other, and a line ends at its end."""
+    """A TSV has no quoting: a quote is text, and every line break ends a row."""
     with _text(path, key, newline="\n") as stream:
         for number, line in enumerate(stream, 1):
             yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
@@ -100,7 +100,7 @@ def _tsv_lines(path: Path, key: str) -> Iterator[Line]:
 def _csv_lines(path: Path, key: str) -> Iterator[Line]:
     csv.field_size_limit(MOST_OF_A_FIELD)
     with _text(path, key) as stream:
-        record: list[str] = []  # its lines so far, to say where a quote opened
+        record: list[str] = []  # its lines so far, to find the line on which a quote opened
         reader = csv.reader(_noted(stream, record), strict=True)
         try:
             for cells in reader:
@@ -120,7 +120,7 @@ def _noted(lines: Iterator[str], into: list[str]) -> Iterator[str]:
 def _no_csv(
     place: str, key: str, last: int, record: Sequence[str], error: csv.Error
 ) -> InvalidInput:
-    """What is wrong with a record, whose last line has this number."""
+    """The error of a record; `last` is the number of its last line."""
     reason, number = f"({error})", last
     expected = 'CSV, with quotes inside a quoted field doubled, as in "a ""b"" c"'
     if "unexpected end" in reason or "field larger" in reason:
@@ -135,7 +135,7 @@ def _no_csv(
 
 
 def _opening_line(record: str) -> int:
-    """The line, from 1, on which the field begins that has no end."""
+    """The line, from 1, on which the unclosed field begins."""
     at = 0
     while field := _WHOLE_FIELD.match(record, at):
         at = field.end()
@@ -148,10 +148,10 @@ def _opening_line(record: str) -> int:
 def json_objects(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of JSON lines, or of a JSON array, each with its place.
 
-    A place is "line 3", or "item 3" of an array. Blank lines are left out.
+    A place is "line 3", or "item 3" of an array. Blank lines are skipped.
 
     Raises:
-        InvalidInput: the file is not there, is not text, or holds something else than objects.
+        InvalidInput: the file is missing, is not text, or holds anything but objects.
     """
     if data_format(path) == ".json":
         with _text(path, key) as stream:
@@ -166,7 +166,7 @@ def json_objects(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _array(stream: TextIO, text: str, path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read as it is asked for: a header is wanted of a file that may be large."""
+    """Items are parsed one by one: a check of the header must not read a large file whole."""
     decoder = json.JSONDecoder(object_pairs_hook=_once)
     at, number, ended = 1, 1, False
     while not ended:
@@ -224,7 +224,7 @@ def _no_json(path: Path, key: str, place: str, expected: str) -> InvalidInput:
 
 
 class _Twice(Exception):
-    """A key that one object gives twice: the last one would win in silence."""
+    """An object has a key twice. Without this error the last value would win in silence."""
 
     def __init__(self, name: str, places: Sequence[int]) -> None:
         super().__init__(name)

@@ -1,4 +1,4 @@
-"""Rows of text and label from TSV, CSV, JSON and Parquet files, or from a `datasets` id."""
+"""Rows of texts and labels from TSV, CSV, JSON and Parquet files, or from a `datasets` id."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ from bertscape_workers.admission import (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example as it stands in its file."""
+    """One example, as its file has it."""
 
     place: str  # "line 3" of a text file, else "row 3", counted from 1
     texts: tuple[str, ...]  # one, or two
-    label: object  # text, a whole number, or whatever else stands there
+    label: object  # usually text or a whole number
     class_names: tuple[str, ...] = ()  # of the numbers 0, 1, … in its column, if the data has them
 
     @property
@@ -49,15 +49,15 @@ class _Record:
 
 
 def read_rows(data: Data, name: str) -> list[Row]:
-    """The rows of one split, in file order; where the spec asks for it, a random sample of them.
+    """The rows of one split, or a random sample if the spec asks for one, in file order.
 
     Args:
         data: the job's data.
         name: "train" or "eval".
 
     Raises:
-        InvalidInput: no such file or dataset, a row or a column that is not as it should be, an
-            empty split, or fewer rows than the sample asks for.
+        InvalidInput: there is no such file or dataset, a row or a column is wrong, the split is
+            empty, or it has fewer rows than the sample needs.
     """
     split, key = _split(data, name), f"data.{name}"
     records: Iterable[_Record] = _records(split, key, data)
@@ -75,7 +75,7 @@ def _split(data: Data, name: str) -> Split:
 
 
 def _sample(records: list[_Record], examples: int, split: Split, key: str) -> list[_Record]:
-    """Some of them, in file order; with equal seeds a smaller sample is part of a larger one."""
+    """A random sample in file order. With one seed, a larger sample includes a smaller one."""
     count = len(records)
     if not count:
         return records
@@ -108,7 +108,7 @@ def _row(record: _Record, data: Data, key: str, source: str) -> Row:
 
 
 def _refuse_half_pair(value: object, key: str, place: str) -> None:
-    """JSON can spell half of a surrogate pair, which is no character; no tokenizer takes it."""
+    """JSON can spell half of a surrogate pair. It is no character, and no tokenizer takes it."""
     try:
         if isinstance(value, str):
             value.encode()
@@ -166,7 +166,7 @@ def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
     found = parquet_columns(path, key)
     refuse_repeated_columns(found, data, key, str(path))
     present = [name for name in dict.fromkeys(columns) if name in found]
-    # Where a column is missing, the message gives the names of all that there are.
+    # If a column is missing, the message names all columns.
     others = [] if len(present) == len(set(columns)) else list(found)
     with parquet.ParquetFile(path) as file:
         names = parquet_class_names(file.schema_arrow.metadata, data.label)
@@ -192,7 +192,7 @@ def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:
     try:
         with _quiet_datasets():
             table = load_dataset(name, split.config, split=split.split, revision=split.revision)
-    except Exception as error:  # whatever a builder raises, the id is what is wrong
+    except Exception as error:  # a builder may raise anything
         raise InvalidInput.of(
             ProblemType.INVALID_DATA,
             f"{key}.dataset",
@@ -211,7 +211,7 @@ def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:
 
 @contextmanager
 def _quiet_datasets() -> Iterator[None]:
-    """Silence the library's bars and its notes about the cache; the split's sha256 pins it."""
+    """Silence the library's bars and its notes about the cache: a sha256 pins the split."""
     import datasets
     from datasets.utils import logging
 

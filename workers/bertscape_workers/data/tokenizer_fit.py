@@ -1,4 +1,4 @@
-"""Whether a tokenizer fits the data: room for text, and how much of it is unknown."""
+"""Whether a tokenizer fits the data: is there room for text, and how much of it is unknown?"""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,9 +33,9 @@ def fitted_split(
 
 
 def _refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_length: int) -> None:
-    """Raise `InvalidInput` if special tokens alone fill an example.
+    """Raise `InvalidInput` if special tokens fill a whole example.
 
-    Such an example would not be truncated at all, or lose its whole text.
+    Such an example would lose its text, or not be truncated at all.
 
     Args:
         tokenizer: of the model.
@@ -53,9 +53,9 @@ def _refuse_short_inputs(tokenizer: PreTrainedTokenizerBase, texts: int, max_len
 
 
 def _unknown_tokens(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit) -> float:
-    """The share of a split's tokens that the tokenizer does not know, special tokens not counted.
+    """The share of a split's tokens that the tokenizer does not know, without special tokens.
 
-    0 of a tokenizer that has no token of its own for the unknown.
+    0 if the tokenizer has no token of its own for unknown text.
     """
     unknown = tokenizer.unk_token_id
     others = [token for token in tokenizer.all_special_tokens if token != tokenizer.unk_token]
@@ -68,15 +68,15 @@ def _unknown_tokens(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit) -
 
 
 def _roles(tokenizer: PreTrainedTokenizerBase) -> set[str | None]:
-    """The special tokens that stand in every example; some tokenizers have one for all uses."""
+    """The special tokens of every example; some tokenizers use one token for all roles."""
     return {tokenizer.bos_token, tokenizer.eos_token, tokenizer.cls_token, tokenizer.sep_token}
 
 
 def _unknown_warning(tokenizer: PreTrainedTokenizerBase, split: TokenizedSplit, key: str) -> str:
-    """What to say of a split's unknown tokens; empty if there are few.
+    """A warning about a split's unknown tokens; empty if there are few.
 
     Raises:
-        InvalidInput: more than half of the text is unknown.
+        InvalidInput: more than half of the tokens are unknown.
     """
     share = _unknown_tokens(tokenizer, split)
     if share > REFUSED:

@@ -1,7 +1,7 @@
-"""How examples meet the plain model: without padding, and without what an example left behind.
+"""How examples reach the plain model: unpadded, and without traces of earlier examples.
 
-Padding is not innocent: FNet mixes it with the text, convolutions reach over it, XLNet takes its
-summary from it.
+Padding can change a result: FNet mixes it with the text, convolutions reach over it, and XLNet
+takes its summary from it.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 from bertscape_workers.data import TokenizedSplit
 
-# Examples in one batch. Fixed, and cut from the whole split, so that a point's value depends on
-# nothing but the point.
+# Examples in one batch. It is fixed, and batches are cut from the whole split: so a point's value
+# depends only on the point.
 BATCH = 32
 
 Examples = NDArray[np.int64]  # (batch,): places in the file
@@ -22,7 +22,7 @@ Examples = NDArray[np.int64]  # (batch,): places in the file
 def most_together(model: PreTrainedModel) -> int:
     """How many examples a batch may hold.
 
-    A model without a padding token takes one alone: it could not tell where a text ends.
+    Without a padding token it is one: the model could not tell where a text ends.
     """
     padding = getattr(model.config.get_text_config(), "pad_token_id", None)
     return 1 if padding is None else BATCH
@@ -31,7 +31,7 @@ def most_together(model: PreTrainedModel) -> int:
 def of_equal_shape(
     lengths: NDArray[np.int32], ends: NDArray[np.int64], order: Examples, most: int
 ) -> list[Examples]:
-    """Cut an order of examples, (n,), where a batch is full or the next example is of another sort.
+    """Cut an order of examples, (n,), into batches of one length and one number of end tokens.
 
     Args:
         lengths: in tokens, of each example.
@@ -49,11 +49,11 @@ def of_equal_shape(
 
 
 def end_tokens(model: PreTrainedModel, split: TokenizedSplit) -> NDArray[np.int64]:
-    """How many end tokens each example has, (n,); a text that spells one has more than others.
+    """How many end tokens each example has, (n,). A text that spells one has more.
 
-    BART classifies by the state of the last, and takes no batch of unlike numbers.
+    BART classifies by the last one's state, and needs the same number in a whole batch.
     """
-    ends: Any = getattr(model.config, "eos_token_id", None)  # a list of some families
+    ends: Any = getattr(model.config, "eos_token_id", None)  # some families have a list
     found = np.isin(split.tokens, [] if ends is None else ends)
     return np.add.reduceat(found, split.starts, dtype=np.int64)
 
@@ -61,7 +61,7 @@ def end_tokens(model: PreTrainedModel, split: TokenizedSplit) -> NDArray[np.int6
 def restore_attention(model: PreTrainedModel) -> None:
     """Give a model the attention that its config asks for.
 
-    BigBird turns to full attention at a short example, and keeps it for all after that.
+    BigBird switches to full attention at a short example, and never switches back.
     """
     attention = getattr(model.config, "attention_type", None)
     for module in model.modules() if attention else ():

@@ -1,11 +1,11 @@
-"""The reference evaluator: a point of the plane to the four numbers and their standard errors.
+"""The reference evaluator: the four numbers and their standard errors at a point of the plane.
 
-It is the plain Hugging Face model, with its backbone's parameters set in place to
+It is the plain Hugging Face model. Its backbone's parameters are set in place to
 
     θ + α·x + β·y
 
-and the whole of both splits run through it in batches of equal length, the shortest first, so that
-nothing is padded. It stays as the reference that faster evaluators are tested against.
+Both splits run through it whole, in batches of equal length, the shortest first: nothing is padded.
+Faster evaluators are tested against it.
 """
 
 import warnings
@@ -40,25 +40,25 @@ from bertscape_workers.evaluation.plain.untaken import untaken
 
 @dataclass(frozen=True)
 class EvaluatorInputs:
-    """All that evaluating needs: arrays and plain values, which map read-only between processes."""
+    """All that evaluating needs: arrays and plain values, which processes share read-only."""
 
     config: Config  # of θ1's model
     layout: Layout
-    origin: Vector  # (layout.size,): θ where α = β = 0
-    x: Vector | None  # (layout.size,); None where no plane is asked for, but backbones alone
+    origin: Vector  # (layout.size,): θ at α = β = 0
+    x: Vector | None  # (layout.size,); None if only backbones are evaluated, and no plane
     y: Vector | None  # (layout.size,); None on a curve
     head: Mapping[str, NDArray[Any]]  # θ1's, by name in the model's state dict; it never moves
     train: TokenizedSplit
     eval: TokenizedSplit
-    layers: LayerGroup = ALL_LAYERS  # x and y are zero in all else
+    layers: LayerGroup = ALL_LAYERS  # x and y are zero elsewhere
     precision: Format = "fp32"  # in which to compute; all arrays here are float32
 
 
 class ReferenceEvaluator:
     """Holds one working copy of the model; `evaluate` may be called any number of times.
 
-    A point's value depends on the point alone: not on the points before it, nor on this instance.
-    In bf16 torch's autocast chooses what is computed in bfloat16: matrix products and attention.
+    A point's value depends only on the point, not on earlier points or on this instance. In bf16
+    torch's autocast chooses what is computed in bfloat16: matrix products and attention.
     """
 
     name: ClassVar[EvaluatorName] = "reference"
@@ -68,7 +68,7 @@ class ReferenceEvaluator:
         self._device = torch.device(device or pick_device())
         self._origin = self._tensor(inputs.origin)
         self._x, self._y = (None if d is None else self._tensor(d) for d in (inputs.x, inputs.y))
-        # torch aligns its own memory to 64 bytes, and the layout keeps each tensor at that.
+        # torch aligns its memory to 64 bytes, and the layout keeps each tensor aligned.
         self._flat = torch.zeros(inputs.layout.size, dtype=torch.float32, device=self._device)
         self._model = build_model(inputs.config)
         self._model.to(self._device)  # type: ignore[arg-type]  # its stub is wrong
@@ -83,13 +83,13 @@ class ReferenceEvaluator:
 
         Returns:
             (8,) float64 in the order of `bertscape.values.NUMBERS`: losses in nats, errors in
-            [0, 1]. A loss that is NaN or infinite stays so. A prediction from logits with a NaN
-            counts as wrong.
+            [0, 1]. A loss that is NaN or infinite stays so. If the logits of an example hold a
+            NaN, its prediction counts as wrong.
         """
         return point_numbers(*self.outcomes_at(alpha, beta))
 
     def outcomes_at(self, alpha: float, beta: float) -> tuple[Outcomes, Outcomes]:
-        """What the point (α, β) makes of each example of (train, eval)."""
+        """The outcome of each example of (train, eval) at the point (α, β)."""
         self._flat.copy_(self._origin)
         for direction, factor in ((self._x, alpha), (self._y, beta)):
             if direction is not None:
@@ -101,7 +101,7 @@ class ReferenceEvaluator:
         return point_numbers(*self.outcomes(backbone))
 
     def outcomes(self, backbone: Vector) -> tuple[Outcomes, Outcomes]:
-        """What any backbone with θ1's head makes of each example of (train, eval)."""
+        """The outcome of each example of (train, eval) with any backbone and θ1's head."""
         self._flat.copy_(self._tensor(backbone))
         return self._outcomes()
 

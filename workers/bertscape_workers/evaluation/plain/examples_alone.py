@@ -1,6 +1,6 @@
-"""Some examples through the plain model one at a time, as its own users would do it.
+"""Some examples through the plain model one at a time, as its own users would run them.
 
-The self-checks share the split's arrays with the evaluator, so that a fault in these shows in
+The self-checks share the split's arrays with the evaluator. A fault in these arrays would show in
 neither. Here each example comes from the tokenizer, unpadded and alone.
 """
 
@@ -17,7 +17,7 @@ from bertscape_workers.data import Outcomes, SampleExample, TokenizedSplit
 from bertscape_workers.evaluation.plain.self_checks import exact_logits
 from bertscape_workers.evaluation.plain.untaken import untaken
 
-# Of one example's loss: rounding is ten times that of a mean, and faults are far above it.
+# For one example's loss. Its rounding is ten times that of a mean; faults are far above it.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
 LossesAlone = Mapping[int, float]  # by the example's place in the file
@@ -29,12 +29,12 @@ def losses_alone(
     """The cross-entropy of each split's sample, from float64 logits.
 
     Args:
-        model: plainly loaded.
+        model: the plain one.
         splits: by name, train and eval.
-        finetuned: θ1, which is refused.
+        finetuned: θ1, which a refusal names.
 
     Raises:
-        InvalidInput: the model cannot classify one of them; the message has its own words.
+        InvalidInput: the model cannot classify an example; the message quotes the model's error.
     """
     return {
         name: {one.place: _loss(model, one, name, finetuned) for one in split.sample}
@@ -64,17 +64,17 @@ def with_sample(
     found: Mapping[str, Outcomes],
     plain: tuple[CheckpointFiles, str] | None,
 ) -> SelfCheck:
-    """A self-check that fails if an example alone has another loss than among the others.
+    """A self-check that fails if an example has another loss alone than among the others.
 
     Args:
-        check: of the splits; one that is not held to a tolerance stays as it is.
-        alone: of some examples of each split.
-        found: of each split, by the evaluator.
-        plain: θ1 and its model type if the evaluator is the plain model, which is then refused.
+        check: of the splits. It stays as it is if it has no tolerance.
+        alone: losses of some examples of each split.
+        found: the evaluator's outcomes of each split.
+        plain: θ1 and its model type if the evaluator is the plain model: then θ1 is refused.
 
     Raises:
-        InvalidInput: more than one example of a split differs. One may do so: a model that chooses
-            its experts by a limit chooses others by a rounding.
+        InvalidInput: more than one example of a split differs. One may differ: rounding can make a
+            model with limited experts choose other experts.
     """
     if check.passed is None:
         return check

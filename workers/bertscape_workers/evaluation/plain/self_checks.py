@@ -1,10 +1,10 @@
-"""The self-checks: each checkpoint on the plane, evaluated along a path of its own.
+"""The self-checks: each checkpoint on the plane, evaluated by separate code.
 
-Nothing of the evaluator is used here but its answer. The backbone is loaded by `from_pretrained`,
-not from the plane's vectors; the batches are cut by code of its own, in another order; the
-cross-entropy is torch's. A fault in the plane, the placing of parameters or the batching then shows
-as a difference.
-It is computed on the job's device, in fp32 whatever the job's precision.
+Only the evaluator's answer is used here. `from_pretrained` loads the backbone, not the plane's
+vectors. Other code cuts the batches, in another order. The cross-entropy is torch's. So a fault in
+the plane, in the placing of parameters or in the batching shows as a difference.
+
+Everything is computed on the job's device, in fp32 for every precision of the job.
 """
 
 import math
@@ -95,7 +95,7 @@ def compare(
     found: NDArray[np.float64],
     precision: str,
 ) -> SelfCheck:
-    """Join both answers into the record; only fp32 is held to the tolerance."""
+    """Record both answers. Only fp32 has a tolerance."""
     numbers = _numbers([float(value) for value in found])
     return SelfCheck(
         checkpoint=checkpoint,
@@ -120,7 +120,7 @@ def _agrees(expected: Expected, found: Numbers) -> bool:
 
 def _losses_agree(expected: float, found: float) -> bool:
     if not (math.isfinite(expected) and math.isfinite(found)):
-        return False  # even where both are alike: it shows nothing of the evaluator
+        return False  # even if both are alike: it says nothing about the evaluator
     return abs(found - expected) <= RELATIVE * abs(expected) + ABSOLUTE
 
 
@@ -134,8 +134,8 @@ def _measure(
 ) -> tuple[tuple[float, float], tuple[float, float], int]:
     """((J, error rate), their standard errors, near ties) of one split."""
     count = len(split)
-    # Made beforehand: thousands of small results would lie between the batches' work space, and
-    # none of it fit where another batch's had been.
+    # Allocated first. Thousands of small results would lie between the work spaces of the batches,
+    # and no batch could use the space of another one again.
     classes: int = model.config.num_labels  # type: ignore[assignment]  # its stub allows None
     logits = torch.empty((count, classes), dtype=torch.float64)
     for examples, batch in _batches(model, split):
@@ -166,7 +166,7 @@ def _exact(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    # torch's fused attention splits float32 factors in a way of its own.
+    # torch's fused attention splits float32 factors in its own way.
     with arithmetic("fp32"), sdpa_kernel(SDPBackend.MATH):
         yield
 
@@ -180,7 +180,7 @@ def _batches(
     alike: dict[tuple[int, int], list[int]] = {}
     for example, length in enumerate(split.lengths.tolist()):
         tokens = split.tokens[ends[example] - length : ends[example]].tolist()
-        # BART takes no batch of unlike numbers of end tokens.
+        # BART needs the same number of end tokens in a whole batch.
         spelled = sum(token == end for token in tokens) if isinstance(end, int) else 0
         alike.setdefault((length, spelled), []).append(example)
     # Without a padding token transformers classifies one example at a time.
