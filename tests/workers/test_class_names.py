@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from pyarrow import parquet as parquet_files
 from tests.workers.tiny_inputs import VOCABULARY, bert_config, make_inputs
 from transformers import BertTokenizer
 
@@ -107,6 +108,20 @@ def test_the_file_records_which_class_each_name_of_the_data_is(tmp_path: Path) -
     found = read_surface(tmp_path / "out.h5").findings.splits["train"]
     assert found.class_by_name == {"entailment": 2, "neutral": 1, "contradiction": 0}
     assert list(found.class_by_name) == list(MNLI)  # in the order of the data's numbers
+
+
+def test_half_a_surrogate_pair_in_a_name_is_refused(tmp_path: Path) -> None:
+    data = parquet(tmp_path, ("no", "yes"), [0, 1])
+    path = tmp_path / "named.parquet"
+    whole = parquet_files.read_table(path)
+    metadata = {
+        key: value.replace(b'"yes"', b'"\\ud800"') for key, value in whole.schema.metadata.items()
+    }
+    parquet_files.write_table(whole.replace_schema_metadata(metadata), path)
+    with pytest.raises(InvalidInput, match="half of a surrogate pair") as caught:
+        read_rows(data, "train")
+    assert caught.value.problem.key == "data.train"
+    caught.value.problem.detail.encode()
 
 
 def test_a_split_without_names_is_recorded_as_before() -> None:

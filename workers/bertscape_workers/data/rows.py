@@ -122,6 +122,11 @@ def _refuse_half_pair(value: object, key: str, place: str) -> None:
         ) from error
 
 
+def _refuse_half_names(names: Iterable[str], key: str, source: str) -> None:
+    for name in names:
+        _refuse_half_pair(name, key, f"the class names of {source}")
+
+
 # --- files and `datasets` ids --------------------------------------------------------------------
 
 
@@ -170,6 +175,7 @@ def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
     others = [] if len(present) == len(set(columns)) else list(found)
     with parquet.ParquetFile(path) as file:
         names = parquet_class_names(file.schema_arrow.metadata, data.label)
+        _refuse_half_names(names, key, str(path))
         batches = file.iter_batches(columns=present)
         every_row = (values for batch in batches for values in batch.to_pylist())
         try:
@@ -205,6 +211,7 @@ def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:
     wanted = table.select_columns(present) if len(present) == len(set(columns)) else table
     feature = table.features.get(data.label)
     names = tuple(feature.names) if isinstance(feature, ClassLabel) else ()
+    _refuse_half_names(names, key, source_name(split))
     for number, values in enumerate(wanted, 1):
         yield _Record(f"row {number}", values, names)
 

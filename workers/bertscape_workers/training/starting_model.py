@@ -246,10 +246,8 @@ def _refuse_unusable(names: Sequence[str]) -> None:
         )
     if not len(set(names)) == len(names) >= 2:
         raise _wrong_labels(list(names), "two or more different names of classes")
-    for name in names:
-        if not name.strip() or name != name.encode(errors="replace").decode():
-            expected = "names of whole characters, with text in each"
-            raise _wrong_labels(name, expected, "names a class in the data")
+    if not all(name.strip() for name in names):
+        raise _wrong_labels(list(names), "text in the name of each class")
 
 
 _NAMED = "or the names of all classes, in order, as training.labels"
