@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 from tests.workers.architectures.sweep import Finding, sweep
-from tests.workers.architectures.tiny_models import MODEL_TYPES, OVERRIDES
+from tests.workers.architectures.tiny_models import (
+    MODEL_TYPES,
+    OVERRIDES,
+    save_checkpoints,
+    tiny_config,
+)
+from tests.workers.architectures.tiny_text import MAX_LENGTH, save_tokenizer, write_split
+from tests.workers.trainings import finetune, training_spec
+
+from bertscape.values import InvalidInput
 
 
 def test_the_table_holds_no_family_that_transformers_lacks() -> None:
@@ -62,6 +71,17 @@ def test_an_example_that_a_model_cannot_take_is_named_in_bf16_too(
     found = sweep("canine", tmp_path, 1)
     assert found.outcome == "refused", found
     assert "cannot take examples of 3 tokens in fp32, as data.train number" in found.message
+
+
+def test_a_training_that_its_model_cannot_do_is_refused_by_its_reason(tmp_path: Path) -> None:
+    folders = (tmp_path / "0", tmp_path / "1", tmp_path / "2")
+    save_checkpoints(tiny_config("bart"), folders)
+    save_tokenizer(folders[0], "bart")
+    path = write_split(tmp_path / "train.tsv", 8, 1, spelled=True)
+    data = {"train": {"path": str(path)}, "eval": {"path": str(path)}, "text": ["first", "second"]}
+    spec = training_spec(folders[0], {**data, "max_length": MAX_LENGTH}, epochs=1)
+    with pytest.raises(InvalidInput, match="is a bart model that cannot take a batch of 8 example"):
+        finetune(spec, tmp_path / "run")
 
 
 def test_a_finding_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from bertscape_workers.evaluation.plain import (
     losses_alone,
     plain_model,
     refuse_changed,
+    untaken,
     with_sample,
 )
 from bertscape_workers.evaluation.rollback import RollbackEvaluator, RollbackInputs
@@ -32,5 +33,6 @@ __all__ = [
     "plain_model",
     "refuse_changed",
     "sample_points",
+    "untaken",
     "with_sample",
 ]

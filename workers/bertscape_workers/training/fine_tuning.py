@@ -327,7 +327,8 @@ def train(
         kept: told once each checkpoint after that of step 0 is whole.
 
     Raises:
-        InvalidInput: the checkpoint is no longer the one that was checked.
+        InvalidInput: the checkpoint is no longer the one that was checked, or its model cannot
+            take a batch.
         CheckpointNotWritten: the disk refuses a checkpoint.
         Stopped: `stop` said so.
     """

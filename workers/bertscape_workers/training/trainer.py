@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerCallback
 from bertscape.spec import FINETUNE_NUMBERS
 from bertscape.values import LogEntry
 from bertscape_workers.data import error_rate, mean_loss, outcomes_of
+from bertscape_workers.evaluation import untaken
 from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
 
 LOGGED = 50
@@ -45,6 +46,14 @@ class FineTuningTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **named: Any) -> Any:
+        """As the Trainer; a batch that the model cannot take is refused with the model's words."""
+        config: Any = self.model.config  # type: ignore[union-attr]  # never None here
+        examples, longest = inputs["input_ids"].shape
+        told = f"a batch of {examples} examples of up to {longest} tokens"
+        with untaken("model.pretrained", config.name_or_path, config.model_type, told):
+            return super().compute_loss(model, inputs, *args, **named)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         output = Path(str(self.args.output_dir))

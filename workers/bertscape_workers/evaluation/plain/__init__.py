@@ -8,6 +8,7 @@ from bertscape_workers.evaluation.plain.evaluator import (
 )
 from bertscape_workers.evaluation.plain.examples_alone import losses_alone, with_sample
 from bertscape_workers.evaluation.plain.self_checks import compare, expected_numbers, plain_model
+from bertscape_workers.evaluation.plain.untaken import untaken
 
 __all__ = [
     "EvaluatorInputs",
@@ -18,5 +19,6 @@ __all__ = [
     "losses_alone",
     "plain_model",
     "refuse_changed",
+    "untaken",
     "with_sample",
 ]
