@@ -31,7 +31,7 @@ MORE_CASES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ),
         (_TYPES_GIVEN,),
     ),
-    "bart": (("some texts spell the end token", {"spelled": True}),),
+    "bart": (("some texts spell the end token", {"spelled": ("[SEP]",)}),),
     "canine": (("single texts, some of three characters", {"columns": 1}),),
     "esm": (("absolute positions", {"position_embedding_type": "absolute"}),),
     "gpt2": (_TYPES_GIVEN, ("no padding token", {"pad_token_id": None})),
@@ -40,7 +40,7 @@ MORE_CASES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("as many landmarks as positions", {"num_landmarks": 8, "segment_means_seq_len": 8}),
     ),
     "reformer": (("`num_buckets` in its config", {"num_buckets": 4}),),
-    "t5": (("some texts spell the end token", {"spelled": True}),),
+    "t5": (("some texts spell the end token", {"spelled": ("[SEP]",)}),),
 }
 
 _HEAD = f"""# Architectures

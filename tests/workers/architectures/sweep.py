@@ -60,7 +60,7 @@ def sweep(
     columns: int = 2,
     *,
     like_bert: bool = False,
-    spelled: bool = False,
+    spelled: tuple[str, ...] = (),
     padding_moves: bool = False,
     examples: int = 24,
     **settings: Any,
@@ -72,7 +72,7 @@ def sweep(
         folder: where the inputs go.
         columns: 1 for single texts, 2 for pairs.
         like_bert: whether the tokenizer joins texts as BERT's does, with token types.
-        spelled: whether some texts spell the end token.
+        spelled: special tokens that some texts begin with, in turn.
         padding_moves: whether the embedding of padding is not zero.
         examples: of each split.
         settings: of the config, above what the tables say.

@@ -84,17 +84,17 @@ def _numbered() -> dict[str, int]:
     return {word: len(_SPECIAL) + place for place, word in enumerate(_WORDS)}
 
 
-def write_split(path: Path, examples: int, seed: int, *, spelled: bool = False) -> Path:
+def write_split(path: Path, examples: int, seed: int, *, spelled: tuple[str, ...] = ()) -> Path:
     """Pairs of texts of one to twenty words each, so that lengths are unlike; a few are cut.
 
-    With `spelled` every third text begins with the end token.
+    Every third first text begins with a special token of `spelled`, in turn.
     """
     generator = np.random.default_rng(seed)
     lines = ["first\tsecond\tlabel"]
     for example in range(examples):
         first, second = (_text(generator, most) for most in (26, 20))
         if spelled and example % 3 == 0:
-            first = f"[SEP] {first}"
+            first = f"{spelled[example // 3 % len(spelled)]} {first}"
         lines.append(f"{first}\t{second}\t{example % CLASSES}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
