@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import (
 from bertscape.spec import parse_spec
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import admit
-from bertscape_workers.admission.architecture import _POSITION_TYPES, refuse_other_positions
+from bertscape_workers.admission.architecture import POSITION_TYPES, refuse_other_positions
 from bertscape_workers.jobs.prepare import prepare
 from bertscape_workers.jobs.training_job import prepare_training
 
@@ -56,7 +56,7 @@ def test_the_families_that_read_the_setting_are_those_that_we_know_of() -> None:
         for file in folder.glob("modeling_*.py")
         if "position_embedding_type" in file.read_text("utf-8")
     }
-    assert reading == set(_POSITION_TYPES)
+    assert reading == set(POSITION_TYPES)
 
 
 @pytest.fixture

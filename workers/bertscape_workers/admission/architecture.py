@@ -34,7 +34,7 @@ _POSITION_KEYS = ("max_position_embeddings", "n_positions")
 
 # What transformers 5 computes of `position_embedding_type`. It dropped relative positions, and of
 # most families no longer reads the setting: it would compute absolute ones without a word.
-_POSITION_TYPES = {"esm": ("absolute", "rotary")}
+POSITION_TYPES = {"esm": ("absolute", "rotary")}
 _ABSOLUTE = ("absolute",)
 
 # What these families take beside text; without it they would be evaluated on inputs of zeros that
@@ -124,7 +124,7 @@ def refuse_long_inputs(config: Config, max_length: int) -> None:
 def refuse_other_positions(config: Config, key: str) -> None:
     """Raise `InvalidInput` if transformers would compute other positions than the config's."""
     found, family = config.get("position_embedding_type"), config.get("model_type")
-    known = _POSITION_TYPES.get(str(family), _ABSOLUTE)
+    known = POSITION_TYPES.get(str(family), _ABSOLUTE)
     if found is not None and found not in known:
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
