@@ -39,6 +39,6 @@ def untaken(key: str, source: str, model_type: str, example: str) -> Iterator[No
             ProblemType.INVALID_CHECKPOINT,
             key,
             source,
-            "a model that can classify each example of data.train and data.eval",
+            "a model that can classify each example of data.train and data.eval in this precision",
             f"is a {model_type} model that cannot take {example} ({reason})",
         ) from error
