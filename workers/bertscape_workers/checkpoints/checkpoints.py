@@ -192,8 +192,9 @@ def weight_warnings(files: CheckpointFiles) -> Iterator[str]:
         names = f"{', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
         yield f"{files.key}: {files.source} also holds {names}: not read, as by from_pretrained"
     if prefix := wrapper_prefix(files.folder, files.key):
-        wrappers = "as torch.compile or DistributedDataParallel leave it"
-        yield f"{files.key}: {files.source} has {prefix!r} before every name, {wrappers}: left out"
+        told = f"every tensor in {files.source} is named with {prefix!r} in front"
+        wrappers = "torch.compile and DistributedDataParallel do so"
+        yield f"{files.key}: {told}, and was read without it ({wrappers})"
 
 
 def find_tensors(
