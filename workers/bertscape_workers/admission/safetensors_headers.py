@@ -29,7 +29,7 @@ _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "adde
 _SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
 _VARIANT = re.compile(r"model\.[^.]+(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
 # What torch.compile and DistributedDataParallel put before every name of the model inside.
-_WRAPPERS = ("_orig_mod.", "module.")
+WRAPPERS = ("_orig_mod.", "module.")
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
 
@@ -185,7 +185,7 @@ def _stored_headers(folder: Path, key: str) -> dict[str, TensorHeader]:
 def _prefix(names: Collection[str]) -> str:
     """The longest one, made of wrappers, that all names share: one may be inside another."""
     prefix = ""
-    while names and (more := next((w for w in _WRAPPERS if _share(names, prefix + w)), None)):
+    while names and (more := next((w for w in WRAPPERS if _share(names, prefix + w)), None)):
         prefix += more
     return prefix
 
