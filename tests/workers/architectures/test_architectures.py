@@ -14,6 +14,7 @@ from tests.workers.architectures.tiny_models import (
 from tests.workers.architectures.tiny_text import MAX_LENGTH, save_tokenizer, write_split
 from tests.workers.trainings import finetune, training_spec
 
+from bertscape.spec import FinetuneSpec, parse_spec
 from bertscape.values import InvalidInput
 
 SPELLED = ("[SEP]", "[PAD]", "[CLS]", "[MASK]", "[UNK]")
@@ -76,15 +77,33 @@ def test_an_example_that_a_model_cannot_take_is_named_in_bf16_too(
     assert "cannot take examples of 3 tokens in fp32, as data.train number" in found.message
 
 
-def test_a_training_that_its_model_cannot_do_is_refused_by_its_reason(tmp_path: Path) -> None:
-    folders = (tmp_path / "0", tmp_path / "1", tmp_path / "2")
-    save_checkpoints(tiny_config("bart"), folders)
-    save_tokenizer(folders[0], "bart")
-    path = write_split(tmp_path / "train.tsv", 8, 1, spelled=("[SEP]",))
+def tiny_training(model_type: str, folder: Path, *spelled: str) -> FinetuneSpec:
+    folders = (folder / "0", folder / "1", folder / "2")
+    save_checkpoints(tiny_config(model_type), folders)
+    save_tokenizer(folder / "tokenizer", model_type)
+    path = write_split(folder / "train.tsv", 8, 1, spelled=spelled)
     data = {"train": {"path": str(path)}, "eval": {"path": str(path)}, "text": ["first", "second"]}
     spec = training_spec(folders[0], {**data, "max_length": MAX_LENGTH}, epochs=1)
+    value = spec.to_json()
+    value["model"]["tokenizer"] = str(folder / "tokenizer")
+    job: Any = parse_spec(value)
+    return job
+
+
+def test_a_training_that_its_model_cannot_do_is_refused_by_its_reason(tmp_path: Path) -> None:
+    spec = tiny_training("bart", tmp_path, "[SEP]")
     with pytest.raises(InvalidInput, match="is a bart model that cannot take a batch of 8 example"):
         finetune(spec, tmp_path / "run")
+
+
+# The second gives its cache too, and its `forward` does not name the labels.
+@pytest.mark.parametrize("model_type", ["bart", "qwen3_5"])
+def test_a_training_measures_a_model_that_gives_more_than_logits(
+    model_type: str, tmp_path: Path
+) -> None:
+    trained = finetune(tiny_training(model_type, tmp_path), tmp_path / "run")
+    assert 0 <= trained.eval_accuracy <= 1
+    assert 0 < trained.eval_loss < 10
 
 
 def test_a_finding_is_read_as_it_was_written(tmp_path: Path) -> None:

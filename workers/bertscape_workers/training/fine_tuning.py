@@ -75,6 +75,7 @@ from bertscape_workers.training.trainer import (
     Stop,
     log_entries,
     logging_steps,
+    logits_alone,
     watch,
 )
 
@@ -428,6 +429,7 @@ def _trainer(
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         callbacks=[callback],
+        preprocess_logits_for_metrics=logits_alone,
     )
 
 
@@ -473,6 +475,7 @@ def _arguments(inputs: TrainingInputs, *, begun: bool) -> dict[str, object]:
         "lr_scheduler_type": _TRAINER_SCHEDULE[training.schedule],
         "seed": training.seed,
         "bf16": inputs.bf16 and inputs.steps > 0,
+        "label_names": ["labels"],  # which the Trainer does not find in every model's signature
         "save_strategy": strategy,
         "eval_strategy": strategy,  # before each checkpoint, whose state then has the log
         "eval_on_start": begun,

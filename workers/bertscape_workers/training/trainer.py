@@ -66,6 +66,11 @@ class FineTuningTrainer(Trainer):
         return str(self._place or super()._get_output_dir(trial))
 
 
+def logits_alone(found: Any, labels: Any) -> Any:  # noqa: ARG001  # the Trainer gives both
+    """The logits of a batch without the states that an encoder with a decoder gives beside them."""
+    return found[0] if isinstance(found, (tuple, list)) else found
+
+
 @contextmanager
 def _plain_forward(model: Any) -> Iterator[None]:
     """Without the autocast that accelerate puts around `forward`, as an instance's attribute."""
