@@ -134,6 +134,10 @@ def make_surface() -> MakeSurface:
                 *(np.full(grid.size, 0.01 * k) for k in range(1, 5)),
             ]
         )
+        if spec.paired:
+            end = loss(np.array([1.0]), np.array([0.0]))
+            errors = [np.full(grid.size, 0.001 * k) for k in range(1, 5)]
+            numbers = np.stack([*numbers, train - end, *numbers[1:4], *errors])
         evaluated = np.ones(grid.size, dtype=np.uint8)
         numbers[:, list(holes)] = np.nan
         evaluated[list(holes)] = 0
@@ -149,7 +153,7 @@ def make_surface() -> MakeSurface:
                 passed,
                 float(loss(np.array([1.0]), np.array([0.0]))[0]),
             ),
-            numbers=numbers.reshape(8, *grid.shape),
+            numbers=numbers.reshape(-1, *grid.shape),
             evaluated=evaluated.reshape(grid.shape),
             run=Run(attempts, workers=2, threads=1, tile_points=4, versions={"torch": "2.13.0"}),
         )

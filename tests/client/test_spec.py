@@ -18,6 +18,7 @@ from bertscape import (
     parse_spec,
 )
 from bertscape.spec import GridRanges, LandscapeSpec, absolute
+from bertscape.values import CHANGES, NUMBERS
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -66,6 +67,18 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert (spec.origin, spec.layers, spec.precision) == ("pretrained", LayerGroup(), "auto")
     assert spec.to_json()["layers"] == "all"
     assert (spec.data.label, spec.data.max_length, spec.trajectory) == ("label", 128, ())
+
+
+def test_pairing_is_asked_for() -> None:
+    plain, paired = landscape(values()), landscape(values(paired=True))
+    assert not plain.paired
+    assert "paired" not in plain.to_json()  # as earlier versions wrote it
+    assert landscape(values(paired=False)).to_json() == plain.to_json()
+    assert paired.to_json()["paired"] is True
+    assert parse_spec(paired.to_json()) == paired
+    assert paired.number_names == (*NUMBERS, *CHANGES)
+    assert plain.number_names == NUMBERS
+    assert refusal(values(paired="yes"))[1].startswith("paired: 'yes'")
 
 
 def test_a_surface_always_has_two_axes() -> None:

@@ -14,7 +14,7 @@ import xarray
 
 from bertscape.results import Run, Surface, read_surface, result_bytes, write_surface
 from bertscape.results.result import to_xarray
-from bertscape.values import NUMBERS, RoundingFound, SurfaceFileError, publishing
+from bertscape.values import CHANGES, NUMBERS, RoundingFound, SurfaceFileError, publishing
 
 
 def assert_equal(here: Surface, there: Surface) -> None:
@@ -35,6 +35,30 @@ def test_round_trip(make_surface: Any, tmp_path: Path, kind: str, trajectory: bo
     surface = make_surface(kind, trajectory=trajectory, holes=(0, 3))
     surface.save(tmp_path / "a.h5")
     assert_equal(Surface.load(tmp_path / "a.h5"), surface)
+
+
+@pytest.mark.parametrize("kind", ["surface", "curve"])
+def test_round_trip_of_a_paired_job(make_surface: Any, tmp_path: Path, kind: str) -> None:
+    surface = make_surface(kind, paired=True, holes=(0, 3))
+    surface.save(tmp_path / "a.h5")
+    assert_equal(Surface.load(tmp_path / "a.h5"), surface)
+    with xarray.open_dataset(tmp_path / "a.h5", engine="h5netcdf") as found:
+        assert set(surface.names) < set(found)
+        assert "change against the fine-tuned" in found.train_loss_change_stderr.description
+        assert found.eval_error_change.units == "1"
+
+
+def test_pairing_changes_nothing_else(make_surface: Any, tmp_path: Path) -> None:
+    plain, paired = make_surface(), make_surface(paired=True)
+    write_surface(plain, tmp_path / "plain.h5")
+    write_surface(paired, tmp_path / "paired.h5")
+    with h5py.File(tmp_path / "plain.h5") as here, h5py.File(tmp_path / "paired.h5") as there:
+        assert set(there) - set(here) == set(CHANGES)
+        assert "paired" not in json.loads(here.attrs["spec"])
+        for name in ("alpha", "beta", *NUMBERS, "evaluated"):
+            assert here[name][()].tobytes() == there[name][()].tobytes()
+    with pytest.raises(KeyError, match="expected one of train_loss"):
+        plain["train_loss_change"]
 
 
 def test_round_trip_of_a_run_without_attempts(make_surface: Any, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.readings.end_point import end_point, line_through
+from bertscape.readings.end_point import end_point, line_through, rise_stderr
 from bertscape.readings.parts import Estimate, interpolate, reading, y_unit
 from bertscape.results import Surface
 from bertscape.values import InvalidInput, ProblemType
@@ -47,7 +47,9 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     which makes the standard error |Σ w·s|. That is an estimate, good where neighbours are strongly
     correlated, and no bound: it is too small where s changes linearly along the line.
     `stderr_at_most`, Σ |w|·s, is the bound for any correlation, and grows without limit as the
-    grid gets finer. How far the loss is from a parabola is in neither.
+    grid gets finer. The weights sum to zero, so that the rises above θ1 have the same curvature: on
+    the surface of a job that is `paired`, s is the standard error of a rise in this bound, if that
+    makes it smaller. How far the loss is from a parabola is in neither.
 
     Args:
         surface: a surface or a curve, whole or with holes.
@@ -68,9 +70,13 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     line = line_through(surface, end, axis)
     column = "xy".index(axis)
     nearest = np.argsort(np.abs(line[:, column] - end.place[column]), kind="stable")[:points]
-    loss, stderr = (
-        interpolate(surface.alpha, surface.beta, surface[name], line[nearest])
-        for name in ("train_loss", "train_loss_stderr")
+    loss, stderr, paired = (
+        interpolate(surface.alpha, surface.beta, values, line[nearest])
+        for values in (
+            surface.train_loss,
+            surface["train_loss_stderr"],
+            rise_stderr(surface, end),
+        )
     )
     finite = np.isfinite(loss)
     places = line[nearest][finite, column]
@@ -80,6 +86,7 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
     unit = y_unit(surface) if axis == "y" else 1.0
     weights, residual = _fit(unit * (places - end.place[column]), loss[finite])
     spread = stderr[finite]
+    at_most, at_most_paired = (float(np.abs(weights) @ one[finite]) for one in (stderr, paired))
     return Curvature(
         axis=axis,
         curvature=Estimate.of(float(weights @ loss[finite]), abs(float(weights @ spread))),
@@ -87,7 +94,7 @@ def curvature(surface: Surface, axis: str = "x", points: int = DEFAULT_POINTS) -
         low=float(places.min()),
         high=float(places.max()),
         residual=residual,
-        stderr_at_most=float(np.abs(weights) @ spread),
+        stderr_at_most=float(np.fmin(at_most, at_most_paired)),
     )
 
 

@@ -51,13 +51,14 @@ def _holds(surface: Surface, alpha: float, beta: float) -> bool:
 class Rise:
     """By how much the training loss of some points is above that of θ1.
 
-    The two losses share their examples, so their errors are correlated, but a surface does not
-    tell how. `stderr` is the sum of both standard errors: the standard error of the difference is
-    never larger, whatever the correlation.
+    The two losses share their examples, so their errors are correlated. The surface of a job that
+    is `paired` has the standard error of the difference itself. Any other does not tell how they
+    are correlated: `stderr` is then the sum of both standard errors, which that of the difference
+    never exceeds.
     """
 
     values: NDArray[np.float64]  # nat; NaN where not evaluated
-    stderr: NDArray[np.float64]  # nat, at most
+    stderr: NDArray[np.float64]  # nat; an upper bound if the surface is not paired
     defined: bool  # whether the loss of θ1 is finite
 
     def shifted(self, z: float) -> NDArray[np.float64] | None:
@@ -79,7 +80,7 @@ class Rise:
 
 def rise(surface: Surface, end: EndPoint) -> Rise:
     """Above θ1 at every grid point, (ny, nx), or (nx,) of a curve."""
-    return _rise(end, surface.train_loss, surface["train_loss_stderr"])
+    return _rise(end, surface.train_loss, rise_stderr(surface, end))
 
 
 def rise_at(surface: Surface, end: EndPoint, points: NDArray[np.float64]) -> Rise:
@@ -87,13 +88,22 @@ def rise_at(surface: Surface, end: EndPoint, points: NDArray[np.float64]) -> Ris
     axes = surface.alpha, surface.beta
     loss = interpolate(*axes, surface.train_loss, points)
     # Interpolating is a weighted mean, whose standard error is at most that of the errors.
-    return _rise(end, loss, interpolate(*axes, surface["train_loss_stderr"], points))
+    return _rise(end, loss, interpolate(*axes, rise_stderr(surface, end), points))
+
+
+def rise_stderr(surface: Surface, end: EndPoint) -> NDArray[np.float64]:
+    """As `Rise.stderr`, at every grid point."""
+    if surface.spec.paired:
+        return surface["train_loss_change_stderr"]
+    with np.errstate(invalid="ignore"):
+        bound: NDArray[np.float64] = surface["train_loss_stderr"] + end.train_loss_stderr
+    return bound
 
 
 def _rise(end: EndPoint, loss: NDArray[np.float64], stderr: NDArray[np.float64]) -> Rise:
     defined = bool(np.isfinite(end.train_loss))
     with np.errstate(invalid="ignore"):
-        return Rise(loss - end.train_loss, stderr + end.train_loss_stderr, defined)
+        return Rise(loss - end.train_loss, stderr, defined)
 
 
 def line_through(surface: Surface, end: EndPoint, axis: str) -> NDArray[np.float64]:

@@ -39,9 +39,9 @@ def circle_rise(surface: Surface, radius: float) -> CircleRise | None:
     The paper calls an optimum flat if such a rise is small, and shows it by contour lines
     (Hao et al. 2019).
 
-    Error: all points of the circle are moved together by the sum of both points' standard errors,
-    which is an upper bound for the mean. The maximum of noisy values is too high on
-    average; its interval does not say by how much.
+    Error: all points of the circle are moved together, which is an upper bound for the mean: by
+    the paired standard error of a rise if the surface has it, else by the sum of both points'. The
+    maximum of noisy values is too high on average; its interval does not say by how much.
 
     Args:
         surface: a surface or a curve, whole or with holes.

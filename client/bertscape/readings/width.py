@@ -67,10 +67,10 @@ def optimum_area(surface: Surface, threshold: float = DEFAULT_THRESHOLD) -> Opti
     The paper compares such regions by eye (Hao et al. 2019).
 
     Error: the interval spans the sizes that result where the rise above θ1 is 1.96 of its
-    standard errors higher, and lower, at all points at once. It is an upper bound, to first order:
-    the standard error of a rise is taken as the sum of both points' (their correlation is not
-    known), and points that move together are the worst case for an area. What interpolation
-    costs is not in it.
+    standard errors higher, and lower, at all points at once. It is an upper bound, to first order,
+    because points that move together are the worst case for an area. The standard error of a rise
+    is the paired one if the surface has it. Else it is the sum of both points', whose correlation
+    is not known. What interpolation costs is not in it.
 
     Args:
         surface: whole or with holes.

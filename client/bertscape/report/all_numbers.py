@@ -8,7 +8,7 @@ from bertscape.report.findings import STATEMENTS, Verdict
 from bertscape.results import Rollback, Surface
 from bertscape.spec import ROLLBACK_NUMBERS
 from bertscape.study import StudyResults, TrainingRun
-from bertscape.values import NUMBERS, plain
+from bertscape.values import plain
 from bertscape.version import version
 
 FORMAT, FORMAT_VERSION = "bertscape report", 1
@@ -66,7 +66,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "alpha": plain(surface.alpha),
         "beta": None if surface.beta is None else plain(surface.beta),
         "evaluated": plain(surface.evaluated),
-        **{name: plain(surface[name]) for name in NUMBERS},
+        **{name: plain(surface[name]) for name in surface.names},
         "readings": measure(surface).to_json(),
         "basin_width": {"kind": str(basin.kind), "threshold": basin.threshold, "low": basin.low,
                         "high": basin.high},

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from bertscape.results.run import Result, Run, gather
 from bertscape.spec import LandscapeSpec
-from bertscape.values import NUMBERS, Findings, TrajectoryFound
+from bertscape.values import Findings, TrajectoryFound
 
 
 @dataclass(frozen=True, slots=True)
 class Surface(Result):
-    """The four numbers and their standard errors over the grid, with all that explains them."""
+    """The four numbers and their standard errors over the grid, with all that explains them.
+
+    A job that is `paired` also has the change of each against θ1, with its standard error.
+    """
 
     form: ClassVar[str] = "surface"
 
@@ -27,9 +30,14 @@ class Surface(Result):
     findings: Findings
     numbers: NDArray[
         np.float64
-    ]  # (8, ny, nx), or (8, nx) of a curve, in the order of NUMBERS; NaN in holes
+    ]  # (8, ny, nx), or (8, nx) of a curve, in the order of `names`; NaN in holes
     evaluated: NDArray[np.uint8]  # (ny, nx) or (nx,): 1 where a value was computed
     run: Run
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that `surface[name]` has: `NUMBERS`, and if it is paired `CHANGES`."""
+        return self.spec.number_names
 
     @property
     def extent(self) -> str:
@@ -50,9 +58,9 @@ class Surface(Result):
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """One dataset by its name in the file, as in `surface["train_loss"]`; rows are β."""
-        if name not in NUMBERS:
-            raise KeyError(f"{name!r}: expected one of {', '.join(NUMBERS)}")
-        values: NDArray[np.float64] = self.numbers[NUMBERS.index(name)]
+        if name not in self.names:
+            raise KeyError(f"{name!r}: expected one of {', '.join(self.names)}")
+        values: NDArray[np.float64] = self.numbers[self.names.index(name)]
         return values
 
     @property
@@ -94,7 +102,8 @@ def assemble(
         spec: the job.
         findings: what preparing found.
         tile_points: how many points the job's tiles hold at most.
-        done: (tile index, numbers of shape (points of the tile, 8) in the order of NUMBERS).
+        done: (tile index, numbers of shape (points of the tile, 8), or 16 if paired, in
+            the order of the spec's `number_names`).
         run: how it came about.
 
     Returns:
@@ -105,7 +114,7 @@ def assemble(
     return Surface(
         spec=spec,
         findings=findings,
-        numbers=numbers.reshape(len(NUMBERS), *shape),
+        numbers=numbers.reshape(-1, *shape),
         evaluated=evaluated.reshape(shape),
         run=dataclasses.replace(run, tile_points=tile_points),
     )

@@ -41,7 +41,7 @@ def _root_datasets(surface: Surface) -> list[Dataset]:
         datasets.append(Dataset("beta", surface.beta, ("beta",), about))
         dimensions = ("beta", "alpha")
     datasets += [
-        Dataset(name, surface[name], dimensions, described_number(name)) for name in NUMBERS
+        Dataset(name, surface[name], dimensions, described_number(name)) for name in surface.names
     ]
     about = described("1 where a value was computed, 0 where it is missing", "1")
     return [*datasets, Dataset("evaluated", surface.evaluated, dimensions, about)]
@@ -109,7 +109,7 @@ def surface_from(file: ResultFile) -> Surface:
     surface = Surface(
         spec=spec,
         findings=file.findings(),
-        numbers=np.stack([file.values(number, shape) for number in NUMBERS]),
+        numbers=np.stack([file.values(number, shape) for number in spec.number_names]),
         evaluated=file.values("evaluated", shape),
         run=file.run(),
     )

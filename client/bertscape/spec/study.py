@@ -156,6 +156,7 @@ class StudySpec(Values):
     layers: LayerSurfaces = LayerSurfaces()
     rollback: RolledBack = RolledBack()
     evaluate: Evaluate = Evaluate()
+    paired: bool = Field(default=False, exclude_if=lambda paired: not paired)  # as of a job
     precision: Precision = "auto"
 
     @field_validator("pretrained", "tokenizer")

@@ -191,6 +191,7 @@ def _curve(study: StudySpec, task: str, start: str) -> Step:
             model=_model(task, start),
             grid=GridRanges(x=study.curve),
             data=_evaluated(study, task),
+            paired=study.paired,
             precision=study.precision,
         ),
     )
@@ -208,6 +209,7 @@ def _surface(study: StudySpec, task: str, start: str) -> Step:
                 "grid": study.surface,
                 "data": _evaluated(study, task),
                 "trajectory": (_run(task, start),),
+                "paired": study.paired,
                 "precision": study.precision,
             }
         ),
@@ -228,6 +230,7 @@ def _layers(study: StudySpec, task: str, group: LayerGroup) -> Step:
                 "origin": "finetuned",
                 "grid": study.layers.grid or study.surface,
                 "data": _evaluated(study, task),
+                "paired": study.paired,
                 "precision": study.precision,
             }
         ),

@@ -18,6 +18,7 @@ from .errors import (
     shortened as shortened,
 )
 from .findings import (
+    CHANGES as CHANGES,
     NUMBERS as NUMBERS,
     CheckpointFound as CheckpointFound,
     EvaluatorName as EvaluatorName,
@@ -44,9 +45,12 @@ from .grid import (
 from .job_status import (
     COMPLETED as COMPLETED,
     FINAL_STATES as FINAL_STATES,
+    EstimateKept as EstimateKept,
+    JobEstimate as JobEstimate,
     JobStage as JobStage,
     JobStatus as JobStatus,
     ProblemDocument as ProblemDocument,
+    SplitEstimate as SplitEstimate,
 )
 from .json_values import JsonModel as JsonModel, plain as plain
 from .layer_group import (

@@ -28,6 +28,13 @@ NUMBERS = (
 )
 """The order of the eight float64 numbers that an evaluator gives at one point."""
 
+CHANGES = tuple(f"{name}_change{ending}" for ending in ("", "_stderr") for name in NUMBERS[:4])
+"""The order of the eight float64 numbers that say how a point differs from θ1.
+
+Each change is the mean of the differences of the same examples, and has the standard error of this
+mean: what moves all of an example's losses alike is not in it.
+"""
+
 
 class _Found(JsonModel):
     model_config = ConfigDict(extra="forbid")

@@ -21,7 +21,8 @@ STDERR = 0.01
 def surface_of(make_surface: Any) -> SurfaceOf:
     """Build a surface from formulas of (α, β), with θ1 at `end` and its own loss there.
 
-    `group` has the lengths of δ1ᴳ and δ2ᴳ, where a layer group alone moves.
+    `group` has the lengths of δ1ᴳ and δ2ᴳ, where a layer group alone moves. `paired` is the
+    standard error of the rise above θ1, if the surface has one.
     """
 
     def build(
@@ -32,18 +33,23 @@ def surface_of(make_surface: Any) -> SurfaceOf:
         y: tuple[float, float, int] | None = (-2, 2, 41),
         end: tuple[float, float] | None = (1.0, 0.0),
         stderr: float | Formula = STDERR,
+        paired: Formula | None = None,
         holes: tuple[int, ...] = (),
         trajectory: TrajectoryFound | None = None,
         group: tuple[float, float] | None = None,
     ) -> Surface:
         kind = "curve" if y is None else "surface"
         axes = {"x": list(x)} if y is None else {"x": list(x), "y": list(y)}
-        surface = make_surface(kind, loss=loss, grid=axes, holes=holes)
+        asked = {} if paired is None else {"paired": True}
+        surface = make_surface(kind, loss=loss, grid=axes, holes=holes, **asked)
         grid = surface.spec.points
         alpha, beta = grid.coordinates(range(grid.size)).T
         numbers = surface.numbers.copy()
         spread = stderr if callable(stderr) else lambda a, _: np.full_like(a, stderr)
-        numbers[4:] = spread(alpha, beta).reshape(grid.shape)
+        numbers[4:8] = spread(alpha, beta).reshape(grid.shape)
+        if paired is not None:
+            place = surface.names.index("train_loss_change_stderr")
+            numbers[place] = paired(alpha, beta).reshape(grid.shape)
         if error is not None:
             numbers[NUMBERS.index("eval_error")] = error(alpha, beta).reshape(grid.shape)
         numbers[:, surface.evaluated == 0] = np.nan

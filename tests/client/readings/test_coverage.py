@@ -30,11 +30,21 @@ def mean_and_stderr(losses: Formula) -> tuple[Formula, Formula]:
     return mean, stderr
 
 
-def bowls(generator: np.random.Generator) -> tuple[Formula, Formula]:
+def bowl_of_each(generator: np.random.Generator) -> Formula:
     """Each example a bowl of its own steepness and middle."""
     steepness = generator.uniform(0.5, 1.5, EXAMPLES)
     x, y = generator.normal(((1.0,), (0.0,)), 0.3, (2, EXAMPLES))
-    return mean_and_stderr(lambda a, b: 0.05 + steepness * ((a - x) ** 2 + (b - y) ** 2))
+    return lambda a, b: 0.05 + steepness * ((a - x) ** 2 + (b - y) ** 2)
+
+
+def bowls(generator: np.random.Generator) -> tuple[Formula, Formula]:
+    return mean_and_stderr(bowl_of_each(generator))
+
+
+def paired_with_the_end(losses: Formula) -> Formula:
+    """The standard error of the rise above θ1, from the examples' differences."""
+    at_the_end = losses(np.array([[1.0]]), np.array([[0.0]]))
+    return mean_and_stderr(lambda a, b: losses(a, b) - at_the_end)[1]
 
 
 def margins(generator: np.random.Generator) -> tuple[Formula, Formula]:
@@ -84,3 +94,56 @@ def test_the_error_of_a_curvature_is_of_the_right_size(surface_of: Any) -> None:
     spread = np.std([one.curvature.value for one in found], ddof=1)
     assert 0.5 * spread < np.mean([one.curvature.stderr for one in found]) < 2 * spread
     assert min(one.stderr_at_most for one in found) > spread
+
+
+def test_paired_intervals_hold_the_truth_as_often_as_they_say(surface_of: Any) -> None:
+    # A line that ends at θ1 has one place at each distance: nothing moves together with it.
+    generator = np.random.default_rng(5)
+    rises, lengths = [], []
+    for _ in range(1000):
+        losses = bowl_of_each(generator)
+        loss, stderr = mean_and_stderr(losses)
+        surface = surface_of(
+            loss, stderr=stderr, paired=paired_with_the_end(losses), x=(1, 2.4, 71), y=None
+        )
+        found = measure(surface, thresholds=[THRESHOLD], radii=[RADIUS])
+        rises.append(found.circles[0].mean)
+        lengths.append(found.lengths[0].length)
+    for truth, estimates in ((RADIUS**2, rises), (np.sqrt(THRESHOLD), lengths)):
+        held = np.mean([one.low <= truth <= one.high for one in estimates])
+        spread = np.std([one.value for one in estimates], ddof=1)
+        assert 0.93 <= held <= 0.97
+        assert np.mean([one.stderr for one in estimates]) == pytest.approx(spread, rel=0.1)
+
+
+def test_paired_intervals_of_a_surface_are_narrower_and_still_hold(surface_of: Any) -> None:
+    generator = np.random.default_rng(6)
+    found = []
+    for _ in range(DRAWS):
+        losses = bowl_of_each(generator)
+        loss, stderr = mean_and_stderr(losses)
+        paired = paired_with_the_end(losses)
+        grid = {"x": (-0.5, 2.5, 31), "y": (-1.5, 1.5, 31)}
+        found.append(
+            [
+                measure(
+                    surface_of(loss, stderr=stderr, paired=one, **grid),
+                    thresholds=[THRESHOLD],
+                    radii=[RADIUS],
+                )
+                for one in (paired, None)
+            ]
+        )
+    for truth, read in (
+        (np.pi * THRESHOLD, lambda one: one.areas[0].area),
+        (2 * np.sqrt(THRESHOLD), lambda one: one.lengths[0].length),
+        (RADIUS**2, lambda one: one.circles[0].mean),
+    ):
+        with_pairs, without = ([read(one) for one in column] for column in zip(*found, strict=True))
+        assert np.mean([one.low <= truth <= one.high for one in with_pairs]) >= 0.93
+        widths = [np.mean([one.high - one.low for one in each]) for each in (with_pairs, without)]
+        assert widths[0] < 0.95 * widths[1]
+    spread = np.std([one.curvatures[0].curvature.value for one, _ in found], ddof=1)
+    for here, there in found:
+        assert spread < here.curvatures[0].stderr_at_most < there.curvatures[0].stderr_at_most
+        assert here.curvatures[0].curvature == there.curvatures[0].curvature

@@ -45,6 +45,16 @@ def test_a_study_survives_json(study: Any) -> None:
     assert parse_study(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+def test_pairing_holds_for_all_grids_and_is_in_no_spec_without_it(study: Any) -> None:
+    plain, paired = parse_study(study()), parse_study(study(paired=True))
+    assert "paired" not in json.dumps(plain.to_json())
+    assert parse_study(paired.to_json()) == paired
+    asked = {step.part for step in plan(paired) if getattr(step.spec, "paired", False)}
+    assert asked == {"curve", "surface", "layers"}
+    # Steps of a study of an earlier version are still the same steps.
+    assert not any("paired" in step.spec.to_json() for step in plan(plain))
+
+
 def test_overrides_change_what_they_name_and_nothing_else(study: Any) -> None:
     spec = parse_study(study(training={"max_steps": 9, "seed": 5}, scratch={"epochs": 16}))
     training = spec.training.over(Training(batch_size=8))

@@ -5,6 +5,7 @@ Touches the device; reads no data file. Knows `plane`, `data`, `checkpoints`, `a
 """
 
 from bertscape_workers.evaluation.evaluators import Evaluator, evaluator_for
+from bertscape_workers.evaluation.paired import PairedEvaluator
 from bertscape_workers.evaluation.plain import (
     EvaluatorInputs,
     compare,
@@ -22,6 +23,7 @@ from bertscape_workers.evaluation.trajectory import measure_trajectory
 __all__ = [
     "Evaluator",
     "EvaluatorInputs",
+    "PairedEvaluator",
     "RollbackEvaluator",
     "RollbackInputs",
     "compare",

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from bertscape.spec import JobSpec
 from bertscape.values import Pins, Progress, TrainingOutput
 from bertscape_workers.admission import MemoryLimits
-from bertscape_workers.evaluation import RollbackEvaluator, evaluator_for
+from bertscape_workers.evaluation import (
+    EvaluatorInputs,
+    PairedEvaluator,
+    RollbackEvaluator,
+    evaluator_for,
+)
 from bertscape_workers.jobs.prepare import Prepared, prepare
 from bertscape_workers.jobs.prepare_rollback import prepare_rollback
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
@@ -76,7 +81,14 @@ def _training_runner(inputs: Any, _: str | None) -> TileRunner:
     return TrainingRunner(inputs)
 
 
-_LANDSCAPE = Work(prepare, lambda inputs, on: PointByPoint(evaluator_for(inputs, on)))
+def _landscape_runner(inputs: EvaluatorInputs, on: str | None) -> TileRunner:
+    evaluator = evaluator_for(inputs, on)
+    if inputs.finetuned is None:
+        return PointByPoint(evaluator)
+    return PointByPoint(PairedEvaluator(evaluator, inputs.finetuned))
+
+
+_LANDSCAPE = Work(prepare, _landscape_runner)
 
 WORK: dict[str, Work] = {
     "surface": _LANDSCAPE,

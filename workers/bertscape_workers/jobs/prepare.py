@@ -7,8 +7,8 @@ prepared by the same steps; see `bertscape_workers.jobs.prepare_rollback`.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Generic, TypeVar
 
 import torch
@@ -44,6 +44,7 @@ from bertscape_workers.checkpoints import (
     locate_tokenizer,
     pick_device,
     quiet_transformers,
+    read_backbone,
     read_head,
     refuse_converted,
     resolve,
@@ -63,6 +64,7 @@ from bertscape_workers.data import (
     read_rows,
 )
 from bertscape_workers.evaluation import (
+    Evaluator,
     EvaluatorInputs,
     compare,
     evaluator_for,
@@ -145,8 +147,9 @@ def prepare(
         inputs, plane = _inputs(checkpoints, config, splits, precision, limits, tell)
         rounding = measure_rounding(inputs, sample_points(spec.points), device, tell)
         evaluator = evaluator_for(inputs, device)
+        outcomes_at = cache(evaluator.outcomes_at)  # of the few places below, where θ1 is one
         places = [
-            Place(name, files, at, partial(evaluator.outcomes_at, *at))
+            Place(name, files, at, partial(outcomes_at, *at))
             for name, files, at in checkpoints_on_plane(checkpoints.plane, plane)
         ]
         checks = self_checks(
@@ -158,6 +161,9 @@ def prepare(
             tell,
             plain=evaluator.name == "reference",
         )
+        if spec.paired:
+            end = _finetuned_outcomes(places, checkpoints.plane.finetuned, inputs, evaluator)
+            inputs = replace(inputs, finetuned=end)
         trajectory = measure_trajectory(
             spec.trajectory, checkpoints.trajectory, plane, inputs.layout, evaluator, tell
         )
@@ -433,6 +439,18 @@ class Place:
     files: CheckpointFiles
     at: tuple[float, float]  # (α, β)
     found: Callable[[], tuple[Outcomes, Outcomes]]  # of (train, eval)
+
+
+def _finetuned_outcomes(
+    places: Sequence[Place], files: CheckpointFiles, inputs: EvaluatorInputs, evaluator: Evaluator
+) -> tuple[Outcomes, Outcomes]:
+    """What θ1 makes of each example of (train, eval): as the plane has it, if it lies there."""
+    for place in places:
+        if place.name == "finetuned":
+            return place.found()
+    backbone = inputs.layout.empty()
+    read_backbone(files, inputs.layout, backbone)
+    return evaluator.outcomes(backbone)
 
 
 def self_checks(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bertscape.spec.kinds.job import Amount, JobSpec, Precision
 from bertscape.spec.parts import (
@@ -20,7 +20,7 @@ from bertscape.spec.parts import (
     Visitor,
     wrong,
 )
-from bertscape.values import ALL, ALL_LAYERS, NUMBERS, Grid, LayerGroup, Tile, tiles
+from bertscape.values import ALL, ALL_LAYERS, CHANGES, NUMBERS, Grid, LayerGroup, Tile, tiles
 
 
 class LandscapeSpec(JobSpec):
@@ -37,6 +37,9 @@ class LandscapeSpec(JobSpec):
     grid: GridRanges = GridRanges()
     data: Data
     trajectory: Checkpoints = ()
+    # Whether each point is also compared with θ1 on the same examples. Left out of the JSON if not:
+    # specs of earlier versions keep their text.
+    paired: bool = Field(default=False, exclude_if=lambda paired: not paired)
     precision: Precision = "auto"
 
     @model_validator(mode="before")
@@ -87,7 +90,7 @@ class LandscapeSpec(JobSpec):
     @property
     def number_names(self) -> tuple[str, ...]:
         """As `JobSpec.number_names`."""
-        return NUMBERS
+        return (*NUMBERS, *CHANGES) if self.paired else NUMBERS
 
     def tiles(self, points_per_tile: int) -> list[Tile]:
         """As `JobSpec.tiles`: coarse to fine."""

@@ -52,6 +52,8 @@ class EvaluatorInputs:
     eval: TokenizedSplit
     layers: LayerGroup = ALL_LAYERS  # x and y are zero elsewhere
     precision: Format = "fp32"  # in which to compute; all arrays here are float32
+    # What θ1 makes of each example of (train, eval), if each point is compared with it.
+    finetuned: tuple[Outcomes, Outcomes] | None = None
 
 
 class ReferenceEvaluator:
