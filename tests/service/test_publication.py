@@ -153,6 +153,30 @@ def test_a_rollback_is_published_like_a_surface(
     np.testing.assert_array_equal(found.numbers, rows.T)
 
 
+def test_a_paired_job_is_journalled_beside_one_that_is_not(
+    journal: Journal,
+    publication: Publication,
+    inputs: Any,
+    find: Callable[..., Any],
+    add_tile: Callable[[int], None],
+) -> None:
+    add_tile(0)
+    paired = admit(parse_spec({**inputs.spec(), "paired": True}))
+    journal.add_job(NewJob("b", paired, 5, "sha")).result()
+    journal.pin("b", find(paired), RunFacts(1, 1, {}))
+    numbers = np.arange(80.0).reshape(5, 16)
+    attempt = AttemptRow(0, 1, "w-1", "a CPU", Outcome.DONE, 10.0, 0.5)
+    journal.add_tile("b", TileRow(0, numbers), attempt).result()
+    plain, found = (
+        read_surface(io.BytesIO(publication.publish(job).path.read_bytes())) for job in "ab"
+    )
+    assert (len(plain.names), len(found.names)) == (8, 16)
+    assert found["eval_error_change_stderr"][found.evaluated == 1].tolist() == [
+        *numbers[:, 15][np.argsort(paired.tiles(5)[0].points)]
+    ]
+    assert plain.evaluated.sum() == found.evaluated.sum() == 5
+
+
 def test_a_lent_file_stays_until_it_is_given_back(
     publication: Publication, state: StateDirectory, add_tile: Callable[[int], None]
 ) -> None:
