@@ -29,6 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_MIB = 56  # that the archive may take
+DICTIONARY = 64 << 20  # bytes that xz looks back: Ray's three programs share much of their code
 NAME = "gpu-bundle"  # of the folder in it
 
 # torch and numpy are the host's, with filelock, fsspec, Jinja2, MarkupSafe, networkx, sympy and
@@ -67,7 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=ROOT / "dist" / f"{NAME}.tar.xz")
     parser.add_argument("--python", default="3.12", help="of the host (default: %(default)s)")
-    parser.add_argument("--preset", type=int, default=5, choices=range(10), help="of xz")
+    parser.add_argument("--preset", type=int, default=6, choices=range(10), help="of xz")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gpu-bundle-") as name:
         folder = Path(name) / NAME
@@ -144,7 +145,8 @@ def drop_unused(site: Path) -> None:
 
 def pack(folder: Path, output: Path, preset: int) -> None:
     """Write the archive; equal folders give equal bytes."""
-    filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": preset}]
+    known = {"preset": preset, "dict_size": DICTIONARY}
+    filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, **known}]
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     with (
         lzma.open(output, "wb", filters=filters) as stream,

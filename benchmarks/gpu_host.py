@@ -24,7 +24,8 @@ BESIDE = (
     *("torch", "torchgen", "functorch", "triton", "nvidia", "cuda", "numpy", "numpy.libs"),
     *("sympy", "mpmath", "networkx", "setuptools"),
 )
-TRIAL = "import numpy, torch, transformers, ray, bertscape; print(torch.__version__)"
+REACHED = "import torch; print(torch.__version__, torch.cuda.is_available())"
+TRIAL = f"import bertscape, numpy, ray, transformers; {REACHED}"
 
 
 def main() -> int:
@@ -45,23 +46,33 @@ def prepared(folder: Path) -> tuple[list[str], dict[str, str]]:
     """The command that runs Python with all packages, and its environment."""
     environment = {key: one for key, one in os.environ.items() if key != "PYTHONPATH"}
     environment["PYTHONNOUSERSITE"] = "1"
+    python = str(folder / "env" / "bin" / "python")
     try:
-        python = make_environment(folder / "env", folder / "site")
-        said = subprocess.run(
-            [str(python), "-c", TRIAL], env=environment, check=True, capture_output=True, text=True
-        )
-        print(f"an environment of the bundle's packages with torch {said.stdout.strip()}")
-        return [str(python)], environment
+        make_environment(folder / "env", folder / "site")
+        version, reached = _said(python, TRIAL, environment)
+        # Where torch finds a GPU from the host's own Python alone, something of that was missed.
+        if reached == "True" or _said(sys.executable, REACHED, dict(os.environ))[1] == "False":
+            print(f"an environment of the bundle's packages and torch {version}", flush=True)
+            return [python], environment
+        reason = "torch reaches no GPU from it"
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip().rpartition("\n")[2]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = str(error)
-    print(f"no environment of its own ({reason}); the host's Python takes its place")
+    print(f"no environment of its own ({reason}); the host's Python takes its place", flush=True)
     return [sys.executable], {**environment, "PYTHONPATH": str(folder / "site")}
 
 
-def make_environment(folder: Path, site: Path) -> Path:
-    """An environment with links to the host's packages; its Python.
+def _said(python: str, code: str, environment: dict[str, str]) -> tuple[str, str]:
+    """The two words that the code prints."""
+    command = [python, "-c", code]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    version, reached = done.stdout.split()[-2:]
+    return version, reached
+
+
+def make_environment(folder: Path, site: Path) -> None:
+    """An environment with links to the host's packages.
 
     Args:
         folder: where it is made anew.
@@ -70,11 +81,16 @@ def make_environment(folder: Path, site: Path) -> Path:
     venv.EnvBuilder(symlinks=True, clear=True).create(folder)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = folder / "lib" / version / "site-packages"
+    ours = {import_name(path) for path in site.iterdir()}
     for found in sorted(host_packages()):
-        if not (site / found.name).exists() and not (packages / found.name).exists():
+        if import_name(found) not in ours and not (packages / found.name).exists():
             (packages / found.name).symlink_to(found)
     (packages / "bundle.pth").write_text(f"{site}\n", "utf-8")
-    return folder / "bin" / "python"
+
+
+def import_name(path: Path) -> str:
+    """What it is about: `six` is that of `six.py` and of `six-1.17.dist-info`."""
+    return re.sub(r"(-[^-]+\.dist-info|\.py)$", "", path.name).lower()
 
 
 def host_packages() -> set[Path]:

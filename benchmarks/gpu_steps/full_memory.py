@@ -18,7 +18,7 @@ from gpu_steps.inputs import architectures, checkpoints
 from gpu_steps.running_service import JOB_S, running_service, worker
 from gpu_steps.telling import NEEDS_CUDA, Setting, Told
 
-CHUNK = 1 << 30
+CHUNK, SMALLEST = 1 << 30, 16 << 20  # bytes of an allocation
 # Bytes left to the worker's next jobs, and what is not to fit in them.
 LEFT = {"its parameters": 300 << 20, "its blocks": 1100 << 20}
 
@@ -101,7 +101,7 @@ def _filled(left: int) -> list[torch.Tensor]:
     """All of the GPU's free memory but this much, by plain allocations."""
     taken = []
     size = CHUNK
-    while size >= 1 << 20:
+    while size >= SMALLEST:
         free, _ = torch.cuda.mem_get_info()
         if free - size < left:
             size //= 2

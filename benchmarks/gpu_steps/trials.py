@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from bertscape_workers.checkpoints import set_threads
@@ -19,6 +21,7 @@ from bertscape_workers.data import Outcomes, TokenizedSplit
 from bertscape_workers.evaluation import EvaluatorInputs
 from bertscape_workers.evaluation.packed.evaluator import PackedEvaluator, States
 from bertscape_workers.evaluation.packed.forward import UpperPart
+from bertscape_workers.evaluation.packed.method import Method
 from bertscape_workers.evaluation.packed.split import Block
 from evaluator import POINT, weight_shapes
 from evaluator_gpu import method_on, timed
@@ -49,17 +52,23 @@ def _block_sizes(told: Told, shape: str, inputs: EvaluatorInputs, setting: Setti
     method = method_on(setting.device, "bf16")
     right = PackedEvaluator(inputs, setting.device, method).evaluate(*POINT)
     for tokens in SMALL_BLOCKS if setting.small else BLOCKS:
-        if setting.cuda:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        one = PackedEvaluator(inputs, setting.device, replace(method, block_tokens=tokens))
-        found = one.evaluate(*POINT)
-        told.figure(
-            f"{shape}: blocks of {tokens} tokens",
-            seconds=_median(lambda: one.evaluate(*POINT), setting.device),  # noqa: B023
-            loss_off_by=float(abs(found - right)[[0, 2]].max()),
-            peak_mib=torch.cuda.max_memory_allocated() >> 20 if setting.cuda else None,
-        )
+        figures = _of_blocks(replace(method, block_tokens=tokens), inputs, right, setting)
+        told.figure(f"{shape}: blocks of {tokens} tokens", **figures)
+
+
+def _of_blocks(
+    method: Method, inputs: EvaluatorInputs, right: NDArray[np.float64], setting: Setting
+) -> dict[str, Any]:
+    if setting.cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    one = PackedEvaluator(inputs, setting.device, method)
+    found = one.evaluate(*POINT)
+    return {
+        "seconds": _median(lambda: one.evaluate(*POINT), setting.device),
+        "loss_off_by": float(abs(found - right)[[0, 2]].max()),
+        "peak_mib": torch.cuda.max_memory_allocated() >> 20 if setting.cuda else None,
+    }
 
 
 def _median(call: Callable[[], object], device: str, times: int = 1) -> float:
@@ -88,6 +97,7 @@ class OnDevice(PackedEvaluator):
         return nothing
 
 
+@torch.inference_mode()
 def _graph(told: Told, shape: str, inputs: EvaluatorInputs, setting: Setting) -> None:
     """One point captured and replayed: what its launches cost."""
     evaluator = OnDevice(inputs, setting.device, method_on(setting.device, "bf16"))
