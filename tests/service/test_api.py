@@ -64,6 +64,7 @@ async def test_the_job_object_has_these_members(run_service: Any, inputs: Any, s
             "self_checks": [],
             "warnings": [],
             "output": None,
+            "estimate": None,
         }
 
 
@@ -420,6 +421,7 @@ async def test_every_route_is_described(run_service: Any) -> None:
         paths = (await service.http.get("/openapi.json")).json()["paths"]
         assert {(method, path) for path, methods in paths.items() for method in methods} == {
             ("post", "/v1/jobs"),
+            ("post", "/v1/jobs:estimate"),
             ("get", "/v1/jobs"),
             ("get", "/v1/jobs/{job_id}"),
             ("post", "/v1/jobs/{job_id}:cancel"),

@@ -118,7 +118,7 @@ def test_the_file_is_durable_and_strict(path: Path) -> None:
         tables = other.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'")
         strict = {name for name, is_strict in tables if is_strict}
     other.close()
-    assert strict == {"jobs", "tiles", "attempts"}
+    assert strict == {"jobs", "tiles", "attempts", "rates"}
 
 
 def test_numbers_keep_every_bit(journal: Journal) -> None:
@@ -352,7 +352,7 @@ def test_a_newer_journal_is_refused_and_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 3 or older"):
+    with pytest.raises(InvalidInput, match=r"has version 99; expected .* of version 4 or older"):
         Journal(path)
 
 

@@ -17,11 +17,20 @@ from bertscape.values import (
     TrainingFindings,
     TrainingOutput,
 )
-from bertscape_service.journal import AttemptRow, Journal, NewJob, Outcome, RunFacts, TileRow
+from bertscape_service.journal import (
+    AttemptRow,
+    EstimatedWork,
+    Journal,
+    NewJob,
+    Outcome,
+    RateKey,
+    RunFacts,
+    TileRow,
+)
 from bertscape_service.journal.schema import UPGRADES
 
 FROZEN = Path(__file__).parent / "journals"
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 ODD = np.array([0.5, 0.25, 0.6, np.nan, 0.1, 0.1, 0.1, np.inf])
 LOST = AttemptRow(1, 1, "w-1", "a CPU", Outcome.LOST, 10.0, 0.5, "its node died")
 BROKE = AttemptRow(2, 1, "w-1", "a CPU", Outcome.FAILED, 10.0, 0.5, "it broke")
@@ -110,7 +119,7 @@ def test_an_unfinished_job_goes_on_where_it_was(journal: Journal) -> None:
     assert after.row.tiles_done == 2
 
 
-@pytest.mark.parametrize("version", [2], indirect=True)
+@pytest.mark.parametrize("version", [2, 3], indirect=True)
 def test_a_finetuning_keeps_its_output(journal: Journal) -> None:
     results = journal.results("trained")
     assert results is not None
@@ -125,6 +134,18 @@ def test_a_finetuning_keeps_its_output(journal: Journal) -> None:
     )
     expected = np.array([[np.inf, 0.5, np.nan, 0.1]])
     assert np.array_equal(results.tiles[0].numbers, expected, equal_nan=True)
+
+
+def test_nothing_is_known_of_how_long_its_jobs_took(journal: Journal) -> None:
+    assert {(row.estimate, row.taken) for row in journal.jobs(10)} == {(None, None)}
+    assert journal.rates(RateKey("a CPU", 1, "fp32", "bert 4 × 8"), "points", 10) == ()
+    # An unfinished job goes on, and then it is.
+    estimate = EstimatedWork(2.5, "bert 4 × 8", 10.0, 0.0, 3.0, 5)
+    journal.keep_estimate("unfinished", estimate).result()
+    journal.measure("unfinished", 4.0, None, ()).result()
+    row = journal.job("unfinished")
+    assert row is not None
+    assert (row.estimate, row.taken) == (estimate, 4.0)
 
 
 def test_the_tables_are_those_of_a_new_journal(
@@ -146,7 +167,7 @@ def columns(path: Path) -> dict[str, list[str]]:
         table: [
             name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')")
         ]
-        for table in ("jobs", "tiles", "attempts")
+        for table in ("jobs", "tiles", "attempts", "rates")
     }
     connection.close()
     return found

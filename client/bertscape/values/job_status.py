@@ -1,7 +1,7 @@
-"""The job object: what the service answers with, and what the client reads."""
+"""The job object, and the estimate of a job: what a service answers, and what clients read."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -72,6 +72,9 @@ class _Open(JsonModel):
     model_config = ConfigDict(extra="allow")
 
 
+_Answer = TypeVar("_Answer", bound=_Open)
+
+
 class JobStage(_Open):
     """What is done for a job while it is prepared, or trains."""
 
@@ -84,6 +87,48 @@ class JobStage(_Open):
     def __str__(self) -> str:
         """For example "tokenizing 3/10"."""
         return f"{self.stage} {self.done}/{self.total}" if self.total else self.stage
+
+
+class SplitEstimate(_Open):
+    """How large a split is."""
+
+    examples: int | None = None  # None: only the job's preparing can count them
+    tokens: int | None = None  # without padding
+    measured_examples: int = 0  # so many were tokenized; if not all, the tokens are extrapolated
+
+
+class JobEstimate(_Open):
+    """What a job would take. What is None has its reason in `unknown`."""
+
+    kind: str
+    points: int
+    train: SplitEstimate
+    eval: SplitEstimate
+    flops: float | None = None  # of the whole job, preparing included
+    seconds: float | None = None  # on the workers that are connected, if they do nothing else
+    preparing_seconds: float | None = None  # of these, before the first point
+    workers: int = 0  # connected; a training takes one of them
+    device: str | None = None  # theirs
+    memory_per_worker: int | None = None  # bytes
+    object_store: int | None = None  # bytes on each node
+    disk: int | None = None  # bytes of the result file, or of the checkpoints of a training
+    unknown: Mapping[str, str] = {}  # why, by the member or "tokens"
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """Read what a service answers.
+
+        Raises:
+            ServiceError: it is no estimate.
+        """
+        return _read(cls, members, "an estimate")
+
+
+class EstimateKept(_Open):
+    """What a job was estimated to take when it was submitted, and what it took."""
+
+    seconds: float | None = None  # None if it could not be told then
+    taken: float | None = None  # from the first attempt to the last point; None until it is done
 
 
 class JobStatus(_Open):
@@ -107,6 +152,7 @@ class JobStatus(_Open):
     self_checks: tuple[_SelfCheck, ...] = ()
     warnings: tuple[str, ...] = ()  # what preparing it found odd; empty until it is prepared
     output: _Output | None = None  # of a fine-tuning that is done
+    estimate: EstimateKept | None = None  # None until it is made
 
     @property
     def final(self) -> bool:
@@ -137,11 +183,15 @@ class JobStatus(_Open):
         Raises:
             ServiceError: it is no job object.
         """
-        try:
-            return cls.model_validate(members)
-        except (KeyError, TypeError, AttributeError, ValidationError) as error:
-            detail = f"the service answered with {shortened(members)}; expected a job object"
-            raise ServiceError(Problem(ProblemType.INTERNAL, detail)) from error
+        return _read(cls, members, "a job object")
+
+
+def _read(kind: type[_Answer], members: Mapping[str, Any], expected: str) -> _Answer:
+    try:
+        return kind.model_validate(members)
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        detail = f"the service answered with {shortened(members)}; expected {expected}"
+        raise ServiceError(Problem(ProblemType.INTERNAL, detail)) from error
 
 
 def _is_object(value: object) -> bool:

@@ -16,7 +16,8 @@ import re
 from concurrent.futures import Future
 from dataclasses import replace
 
-from bertscape.values import Pins, shortened
+from bertscape.spec import JobSpec
+from bertscape.values import JobEstimate, Pins, shortened
 from bertscape_service.configuration import Settings, StateDirectory
 from bertscape_service.coordination.attempts import Attempts
 from bertscape_service.coordination.endings import Endings
@@ -26,6 +27,7 @@ from bertscape_service.coordination.publication import Publication
 from bertscape_service.coordination.results import JobResults
 from bertscape_service.coordination.subscriptions import Commits, Subscriptions
 from bertscape_service.coordination.work_in_flight import IDLE, Activity, UnfinishedWork
+from bertscape_service.estimation import Estimator, Workers
 from bertscape_service.journal import Added, Journal, NewJob, Outcome, RunFacts, UnfinishedJob
 from bertscape_service.ray_cluster import (
     ClusterFound,
@@ -70,6 +72,7 @@ from bertscape_service.scheduling import (
     WorkerSnapshot,
     WorkerState,
 )
+from bertscape_workers.admission import Admitted
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +117,7 @@ class Coordinator:
         self._attempts = Attempts(self.journal, self._commits, self._unfinished)
         self._endings = Endings(self.journal, self.publication, self._commits)
         self._outputs = state.outputs
+        self._estimator = Estimator(self.journal, settings.tile_points)
         self.jobs = Jobs(settings, state.outputs, self.journal, self, self._subscriptions)
         self.results = JobResults(self.journal, self.publication)
         self._scheduler = scheduler or Scheduler()
@@ -178,6 +182,24 @@ class Coordinator:
         """What happens to the job now."""
         job = self._unfinished.get(job_id)
         return IDLE if job is None else job.activity(self._attempts.count(job_id))
+
+    async def estimate(self, job: Admitted[JobSpec]) -> JobEstimate:
+        """What the job would take on the workers that are there now.
+
+        Raises:
+            InvalidInput: a row is wrong, as far as rows were read.
+        """
+        workers = Workers.of(self.workers(), self.cluster)
+        return await asyncio.to_thread(self._estimator.answer, job, workers)
+
+    def estimate_later(self, job_id: str, job: Admitted[JobSpec]) -> None:
+        """Write down what a job is going to take, beside all else that happens."""
+        workers = Workers.of(self.workers(), self.cluster)
+        self._commits.spawn(self._keep_estimate(job_id, job, workers))
+
+    async def _keep_estimate(self, job_id: str, job: Admitted[JobSpec], workers: Workers) -> None:
+        work = await asyncio.to_thread(self._estimator.work, job, workers)
+        await asyncio.wrap_future(self.journal.keep_estimate(job_id, work))
 
     def _restore(self, job: UnfinishedJob) -> None:
         if job.row.unread is not None:

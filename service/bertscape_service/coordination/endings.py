@@ -7,6 +7,7 @@ from bertscape.values import BertscapeError, Problem, ProblemType
 from bertscape_service.coordination.publication import Publication
 from bertscape_service.coordination.subscriptions import Commits
 from bertscape_service.coordination.work_in_flight import UnfinishedWork
+from bertscape_service.estimation import note_rates
 from bertscape_service.journal import Journal
 from bertscape_service.scheduling import JobState
 
@@ -61,7 +62,14 @@ class Endings:
             logger.exception("the surface of job %s cannot be made", job.job_id)
             detail = f"its surface cannot be made: {fault}"
             state, error = JobState.FAILED, Problem(ProblemType.INTERNAL, detail)
+        await asyncio.to_thread(self._note_rates, job.job_id)
         await self._commits.of(job.job_id, self._journal.end_job(job.job_id, state, error))
+
+    def _note_rates(self, job_id: str) -> None:
+        try:
+            note_rates(self._journal, job_id)
+        except Exception:  # a job is done, whatever is known of its pace
+            logger.exception("what job %s took is not written down", job_id)
 
     async def _publish_whole(self, job_id: str) -> None:
         while True:

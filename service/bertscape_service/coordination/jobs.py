@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from bertscape.spec import JobSpec
 from bertscape.values import (
     BertscapeError,
+    EstimateKept,
     Findings,
+    JobEstimate,
     JobStage,
     JobStatus,
     Problem,
@@ -18,12 +21,13 @@ from bertscape.values import (
     shortened,
 )
 from bertscape_service.configuration import Settings
-from bertscape_service.coordination.submission import check_submission, digest
+from bertscape_service.coordination.submission import check_submission, check_with_stand_in, digest
 from bertscape_service.coordination.subscriptions import Subscriptions
 from bertscape_service.coordination.work_in_flight import Activity
 from bertscape_service.journal import Added, JobRow, Journal, NewJob
 from bertscape_service.ray_cluster import ClusterFound
 from bertscape_service.scheduling import JobState
+from bertscape_workers.admission import Admitted
 
 BETWEEN_CHANGES_S = 0.2  # so that followers of a busy job hear of five changes a second at most
 
@@ -43,6 +47,12 @@ class Desk(Protocol):
 
     def activity(self, job_id: str) -> Activity:
         """What happens to the job now."""
+
+    async def estimate(self, job: Admitted[JobSpec]) -> JobEstimate:
+        """What the job would take on the workers that are there now."""
+
+    def estimate_later(self, job_id: str, job: Admitted[JobSpec]) -> None:
+        """Have it written down what a job is going to take; this returns before."""
 
 
 class Jobs:
@@ -87,13 +97,36 @@ class Jobs:
             earlier = await asyncio.to_thread(self._journal.job_of_key, idempotency_key, sha256)
             if earlier is not None:
                 return self._status(_unless_another(earlier, idempotency_key))
+        found = await self._checked(value)
+        points = found.spec.points_per_tile(self._settings.tile_points)
+        new = NewJob(uuid.uuid4().hex[:12], found.spec, points, sha256, idempotency_key)
+        added = await self._desk.take_on(new)
+        if added.created:
+            self._desk.estimate_later(added.job.id, found)
+        return self._status(_unless_another(added, idempotency_key))
+
+    async def estimate(self, value: Any, stand_in: str | None = None) -> JobEstimate:
+        """What a job would take that is given as plain values; nothing is written down.
+
+        Args:
+            value: the job spec.
+            stand_in: a checkpoint's folder in place of every `{job: ID}`, whatever these jobs are.
+
+        Raises:
+            InvalidInput: the spec is wrong, as for `submit`; or a row is, as far as they were read.
+        """
+        if stand_in is None:
+            return await self._desk.estimate(await self._checked(value))
+        found = await asyncio.to_thread(
+            check_with_stand_in, value, stand_in, self._settings, self._desk.cluster, self._outputs
+        )
+        return await self._desk.estimate(found)
+
+    async def _checked(self, value: Any) -> Admitted[JobSpec]:
         cluster, job_of = self._desk.cluster, self._journal.job
-        spec = await asyncio.to_thread(
+        return await asyncio.to_thread(
             check_submission, value, self._settings, cluster, job_of, self._outputs
         )
-        points = spec.points_per_tile(self._settings.tile_points)
-        new = NewJob(uuid.uuid4().hex[:12], spec, points, sha256, idempotency_key)
-        return self._status(_unless_another(await self._desk.take_on(new), idempotency_key))
 
     async def cancel(self, job_id: str) -> JobStatus:
         """Stop a job; what is done stays.
@@ -188,6 +221,7 @@ def status_of(row: JobRow, activity: Activity) -> JobStatus:
         self_checks=_self_checks(row),
         warnings=row.findings.warnings if row.findings else (),
         output=row.output,
+        estimate=_estimate(row),
     )
 
 
@@ -195,6 +229,13 @@ def _brief(row: JobRow) -> JobRow:
     if row.output is None:
         return row
     return replace(row, output=replace(row.output, log=row.output.log[-1:]))
+
+
+def _estimate(row: JobRow) -> EstimateKept | None:
+    if row.estimate is None and row.taken is None:
+        return None
+    seconds = None if row.estimate is None else row.estimate.seconds
+    return EstimateKept(seconds=seconds, taken=row.taken)
 
 
 def _progress(activity: Activity) -> JobStage | None:

@@ -13,7 +13,8 @@ from bertscape.values import InvalidInput, ProblemType
 from bertscape_service.configuration import Settings
 from bertscape_service.coordination.job_outputs import JobOf, with_outputs
 from bertscape_service.ray_cluster import ClusterFound
-from bertscape_workers.admission import MemoryLimits, admitted
+from bertscape_workers.admission import Admitted, MemoryLimits, admitted
+from bertscape_workers.costs import admitted_with
 
 
 def read_body(body: bytes) -> Any:
@@ -42,7 +43,7 @@ def digest(value: Any) -> str:
 
 def check_submission(
     value: Any, settings: Settings, cluster: ClusterFound | None, job_of: JobOf, outputs: Path
-) -> JobSpec:
+) -> Admitted[JobSpec]:
     """Make every check that needs no rows.
 
     Args:
@@ -54,22 +55,52 @@ def check_submission(
         outputs: the folder of all outputs, which every job may read.
 
     Returns:
-        The spec, its paths with symbolic links resolved, jobs replaced by their outputs' folders.
+        The job, its paths with symbolic links resolved, jobs replaced by their outputs' folders.
 
     Raises:
         InvalidInput: the first of everything that is wrong.
     """
+    spec = with_outputs(_parsed(value), job_of)
+    found = admitted(spec, settings.limits, (*settings.allowed_roots, outputs))
+    _check_memory(found, cluster)
+    return found
+
+
+def check_with_stand_in(
+    value: Any, stand_in: str, settings: Settings, cluster: ClusterFound | None, outputs: Path
+) -> Admitted[JobSpec]:
+    """As `check_submission`, of a job to which other jobs have yet to give its checkpoints.
+
+    Args:
+        value: the object to submit later.
+        stand_in: a folder with a checkpoint of the same shapes, in place of every `{job: ID}`.
+        settings: limits and allowed roots.
+        cluster: the memory there is, if it is known.
+        outputs: the folder of all outputs.
+
+    Raises:
+        InvalidInput: the first of everything that is wrong, as far as it can be told.
+    """
+    _check_path("stand_in", stand_in)
+    spec, roots = _parsed(value), (*settings.allowed_roots, outputs)
+    found = admitted_with(spec, stand_in, settings.limits, roots)
+    _check_memory(found, cluster)
+    return found
+
+
+def _parsed(value: Any) -> JobSpec:
     spec = parse_spec(value)
     checkpoints, paths = sources(spec)
     for key, source in (checkpoints | paths).items():
         if isinstance(source, str):
             _check_path(key, source)
-    spec = with_outputs(spec, job_of)
-    found = admitted(spec, settings.limits, (*settings.allowed_roots, outputs))
+    return spec
+
+
+def _check_memory(found: Admitted[JobSpec], cluster: ClusterFound | None) -> None:
     if cluster is not None:
         there = MemoryLimits(cluster.memory_per_worker, cluster.object_store)
         there.check(found.memory)
-    return found.spec
 
 
 def _check_path(key: str, path: str) -> None:

@@ -7,11 +7,15 @@ from bertscape_service.journal.journal import Journal
 from bertscape_service.journal.rows import (
     Added,
     AttemptRow,
+    EstimatedWork,
     JobRow,
+    MeasuredRate,
     NewJob,
     Outcome,
+    RateKey,
     Results,
     RunFacts,
+    Stage,
     TileRow,
     UnfinishedJob,
 )
@@ -19,12 +23,16 @@ from bertscape_service.journal.rows import (
 __all__ = [
     "Added",
     "AttemptRow",
+    "EstimatedWork",
     "JobRow",
     "Journal",
+    "MeasuredRate",
     "NewJob",
     "Outcome",
+    "RateKey",
     "Results",
     "RunFacts",
+    "Stage",
     "TileRow",
     "UnfinishedJob",
 ]

@@ -9,16 +9,16 @@ its commit, and nothing may be acknowledged before. Reads use one read-only conn
 their caller for as long as the disk takes, and see what was committed before the call.
 
 Who may change what: one process owns the file (the state directory's lock sees to that), and in it
-the coordinator alone calls the methods that write. Rows of `tiles` and `attempts` are only ever
-added. A job's pins are set once. A job that has ended never changes its state again, and takes no
-more tiles: whoever comes first wins, and the others are told so by their future.
+the coordinator alone calls the methods that write. Rows of `tiles`, `attempts` and `rates` are only
+ever added. A job's pins are set once. A job that has ended never changes its state again, and takes
+no more tiles: whoever comes first wins, and the others are told so by their future.
 """
 
 import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,12 +28,15 @@ from typing import Any
 import numpy as np
 
 from bertscape.values import Pins, Problem, TrainingOutput
-from bertscape_service.journal.parsing import RowParser, attempt_row, tile_rows
+from bertscape_service.journal.parsing import RowParser, attempt_row, measured_rate, tile_rows
 from bertscape_service.journal.rows import (
     Added,
     AttemptRow,
+    EstimatedWork,
     JobRow,
+    MeasuredRate,
     NewJob,
+    RateKey,
     Results,
     RunFacts,
     TileRow,
@@ -127,6 +130,20 @@ class Journal:
             lambda connection: _add_attempt(connection, job_id, attempt), lasting=True
         )
 
+    def keep_estimate(self, job_id: str, estimate: EstimatedWork) -> "Future[None]":
+        """Record what a job was estimated to take, unless it has ended."""
+        return self._writer.submit(
+            lambda connection: _keep_estimate(connection, job_id, estimate), lasting=True
+        )
+
+    def measure(
+        self, job_id: str, taken: float, key: RateKey | None, rates: Sequence[MeasuredRate]
+    ) -> "Future[None]":
+        """Record how long a job took whose tiles are all done, and how fast its workers were."""
+        return self._writer.submit(
+            lambda connection: _measure(connection, job_id, taken, key, rates), lasting=True
+        )
+
     def settled(self) -> "Future[None]":
         """Resolves once everything written before is committed."""
         return self._writer.submit(lambda _: None, lasting=True)
@@ -180,6 +197,26 @@ class Journal:
                 tuple(tile_rows(reader, job)),
                 tuple(attempt_row(attempt) for attempt in attempts),
             )
+
+    def attempts(self, job_id: str) -> tuple[AttemptRow, ...]:
+        """The attempts of a job that ended, in that order."""
+        with self._read() as reader:
+            rows = reader.execute(
+                "SELECT attempts.* FROM attempts JOIN jobs ON jobs.number = attempts.job"
+                " WHERE jobs.id = ? ORDER BY attempts.number",
+                (job_id,),
+            ).fetchall()
+        return tuple(attempt_row(row) for row in rows)
+
+    def rates(self, key: RateKey, stage: str, limit: int) -> tuple[MeasuredRate, ...]:
+        """How fast such workers were at this stage of earlier jobs, the latest first."""
+        with self._read() as reader:
+            rows = reader.execute(
+                "SELECT * FROM rates WHERE device = ? AND model = ? AND stage = ? AND threads = ?"
+                " AND precision = ? ORDER BY number DESC LIMIT ?",
+                (key.device, key.model, stage, key.threads, key.precision, limit),
+            ).fetchall()
+        return tuple(measured_rate(row) for row in rows)
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
@@ -305,6 +342,43 @@ def _add_attempt(connection: sqlite3.Connection, job_id: str, attempt: AttemptRo
     connection.execute(
         "UPDATE jobs SET revision = revision + 1, updated = ? WHERE id = ?", (time.time(), job_id)
     )
+
+
+def _keep_estimate(connection: sqlite3.Connection, job_id: str, estimate: EstimatedWork) -> None:
+    connection.execute(
+        "UPDATE jobs SET estimate = ? WHERE id = ? AND active",
+        (json.dumps(asdict(estimate)), job_id),
+    )
+
+
+def _measure(
+    connection: sqlite3.Connection,
+    job_id: str,
+    taken: float,
+    key: RateKey | None,
+    rates: Sequence[MeasuredRate],
+) -> None:
+    connection.execute("UPDATE jobs SET taken = ? WHERE id = ? AND active", (taken, job_id))
+    if key is None:
+        return
+    for rate in rates:
+        connection.execute(
+            "INSERT INTO rates (job, stage, device, threads, precision, evaluator, model, flops,"
+            " count, seconds) SELECT number, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM jobs"
+            " WHERE id = ? AND active",
+            (
+                rate.stage,
+                key.device,
+                key.threads,
+                key.precision,
+                rate.evaluator,
+                key.model,
+                rate.flops,
+                rate.count,
+                rate.seconds,
+                job_id,
+            ),
+        )
 
 
 # What a restart needs.

@@ -11,7 +11,15 @@ import numpy as np
 
 from bertscape.spec import JobSpec, UnreadSpec, parse_spec
 from bertscape.values import InvalidInput, Pins, Problem, TrainingOutput
-from bertscape_service.journal.rows import AttemptRow, JobRow, Outcome, RunFacts, TileRow
+from bertscape_service.journal.rows import (
+    AttemptRow,
+    EstimatedWork,
+    JobRow,
+    MeasuredRate,
+    Outcome,
+    RunFacts,
+    TileRow,
+)
 from bertscape_service.scheduling import JobState
 
 _KEPT_CHARACTERS = 4_000_000  # of each kind of text; a usual spec has about a thousand
@@ -86,6 +94,8 @@ class RowParser:
             run=RunFacts(**json.loads(row["run"])) if row["run"] else None,
             error=Problem.from_json(json.loads(row["error"])) if row["error"] else None,
             output=self._outputs(row["output"]) if row["output"] else None,
+            estimate=EstimatedWork(**json.loads(row["estimate"])) if row["estimate"] else None,
+            taken=row["taken"],
         )
 
     def _found(self, kind: type[Pins], text: str | None) -> Pins | None:
@@ -107,6 +117,17 @@ def attempt_row(row: sqlite3.Row) -> AttemptRow:
         started=row["started"],
         seconds=row["seconds"],
         error=row["error"],
+    )
+
+
+def measured_rate(row: sqlite3.Row) -> MeasuredRate:
+    """A row of `rates`."""
+    return MeasuredRate(
+        stage=row["stage"],
+        flops=row["flops"],
+        count=row["count"],
+        seconds=row["seconds"],
+        evaluator=row["evaluator"],
     )
 
 

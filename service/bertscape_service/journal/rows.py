@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,42 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimatedWork:
+    """What a job was estimated to take at its submission: FLOPs, and seconds."""
+
+    seconds: float | None  # None: no rate was known
+    model: str | None = None  # family and sizes; None: no formula was known, nor any FLOPs
+    preparing: float = 0.0  # FLOPs by one worker
+    once: float = 0.0  # by each worker, at its first point
+    each: float = 0.0  # of a point; of a training, of a step
+    count: int = 0  # points or steps
+
+
+Stage = Literal["preparing", "points", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class RateKey:
+    """What decides how fast workers are, beside the stage."""
+
+    device: str  # model name
+    threads: int  # per worker
+    precision: str  # as the spec asks for it
+    model: str  # family and sizes
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRate:
+    """How long one stage of a completed job took."""
+
+    stage: Stage
+    flops: float  # of the whole stage; 0 if they do not take the time
+    count: int  # points or steps; 1 of preparing
+    seconds: float  # that workers worked, added up
+    evaluator: str | None = None  # None of a training
+
+
+@dataclass(frozen=True, slots=True)
 class JobRow:
     """One job as it was committed."""
 
@@ -66,6 +102,8 @@ class JobRow:
     run: RunFacts | None
     error: Problem | None
     output: TrainingOutput | None = None  # of a fine-tuning that is done
+    estimate: EstimatedWork | None = None  # None until it is made
+    taken: float | None = None  # seconds from the first attempt to the last point; of a done job
 
     @property
     def has_ended(self) -> bool:

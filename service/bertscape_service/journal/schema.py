@@ -75,7 +75,28 @@ ALTER TABLE tiles DROP COLUMN attempt;
 ALTER TABLE tiles DROP COLUMN seconds;
 """
 
-UPGRADES: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+ALTER TABLE jobs ADD COLUMN estimate TEXT;  -- JSON: what it would take, told at its submission
+ALTER TABLE jobs ADD COLUMN taken REAL;     -- seconds from the first attempt to the last point
+
+CREATE TABLE rates (
+    number INTEGER PRIMARY KEY,    -- the order of measuring
+    job INTEGER NOT NULL REFERENCES jobs (number),
+    stage TEXT NOT NULL CHECK (stage IN ('preparing', 'points', 'steps')),
+    device TEXT NOT NULL,
+    threads INTEGER NOT NULL,
+    precision TEXT NOT NULL,       -- as the spec asks for it
+    evaluator TEXT,                -- NULL of a training
+    model TEXT NOT NULL,           -- family and sizes
+    flops REAL NOT NULL,           -- of the whole stage; 0 if they do not take the time
+    count INTEGER NOT NULL,        -- points or steps; 1 of preparing
+    seconds REAL NOT NULL          -- that workers worked, added up
+) STRICT;
+
+CREATE INDEX rates_by_device ON rates (device, model, stage, number);
+"""
+
+UPGRADES: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 def upgrade(connection: sqlite3.Connection, path: Path) -> None:

@@ -16,7 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, StreamingResponse
 
 from bertscape.spec import KINDS
-from bertscape.values import BertscapeError, InvalidInput, JobStatus, Problem, ProblemType
+from bertscape.values import (
+    BertscapeError,
+    InvalidInput,
+    JobEstimate,
+    JobStatus,
+    Problem,
+    ProblemType,
+)
 from bertscape_service.configuration import Settings
 from bertscape_service.coordination import read_body
 from bertscape_service.rest import downloads, problems
@@ -118,23 +125,26 @@ _HDF5 = {"schema": {"type": "string", "format": "binary"}}
 _EVENTS = {"schema": {"type": "string", "description": "events named `job`; each is a job object"}}
 
 
+_refusals = (
+    ProblemType.MALFORMED_REQUEST,
+    ProblemType.PATH_NOT_ALLOWED,
+    ProblemType.UNKNOWN_KEY,
+    ProblemType.INVALID_VALUE,
+    ProblemType.LIMIT_EXCEEDED,
+    ProblemType.PATH_NOT_FOUND,
+    ProblemType.INVALID_CHECKPOINT,
+    ProblemType.CHECKPOINT_MISMATCH,
+    ProblemType.INVALID_DATA,
+    ProblemType.DOES_NOT_FIT,
+)
+
+
 @_router.post(
     "/v1/jobs",
     status_code=202,
     response_model=JobStatus,
     responses=problems.documented(
-        ProblemType.MALFORMED_REQUEST,
-        ProblemType.PATH_NOT_ALLOWED,
-        ProblemType.UNKNOWN_KEY,
-        ProblemType.INVALID_VALUE,
-        ProblemType.LIMIT_EXCEEDED,
-        ProblemType.PATH_NOT_FOUND,
-        ProblemType.INVALID_CHECKPOINT,
-        ProblemType.CHECKPOINT_MISMATCH,
-        ProblemType.INVALID_DATA,
-        ProblemType.DOES_NOT_FIT,
-        ProblemType.IDEMPOTENCY_CONFLICT,
-        http_413=ProblemType.LIMIT_EXCEEDED,
+        *_refusals, ProblemType.IDEMPOTENCY_CONFLICT, http_413=ProblemType.LIMIT_EXCEEDED
     ),
     openapi_extra=_SPEC_BODY,
 )
@@ -148,6 +158,23 @@ async def submit_job(
     job = await jobs.submit(read_body(await _bounded_body(request)), idempotency_key)
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": _POLL_AGAIN_S}
     return _answer(job, 202, headers)
+
+
+@_router.post(
+    "/v1/jobs:estimate",
+    response_model=JobEstimate,
+    responses=problems.documented(*_refusals, http_413=ProblemType.LIMIT_EXCEEDED),
+    openapi_extra=_SPEC_BODY,
+)
+async def estimate_job(
+    request: Request, jobs: AskedJobs, stand_in: Annotated[str | None, Query()] = None
+) -> Response:
+    """What a job would take; nothing is submitted. A spec that would be refused is refused here.
+
+    `stand_in` is the folder of a checkpoint that stands for every `{job: ID}` in the spec, so that
+    a job can be estimated before the jobs that it builds on.
+    """
+    return _answer(await jobs.estimate(read_body(await _bounded_body(request)), stand_in))
 
 
 @_router.get(

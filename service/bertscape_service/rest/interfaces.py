@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
-from bertscape.values import JobStatus
+from bertscape.values import JobEstimate, JobStatus
 from bertscape_service.coordination import Published
 from bertscape_service.ray_cluster import ClusterFound
 from bertscape_service.scheduling import WorkerSnapshot
@@ -14,6 +14,9 @@ class Jobs(Protocol):
 
     async def submit(self, value: Any, idempotency_key: str | None = None) -> JobStatus:
         """Take on a job."""
+
+    async def estimate(self, value: Any, stand_in: str | None = None) -> JobEstimate:
+        """What a job would take."""
 
     async def cancel(self, job_id: str) -> JobStatus:
         """Stop a job."""

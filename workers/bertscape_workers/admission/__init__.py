@@ -4,7 +4,7 @@ The API's process calls it at each submission, so nothing here imports torch, tr
 datasets or Ray. It reads configs, headers and the first lines of tables.
 """
 
-from bertscape_workers.admission.admission import Admitted, admit, admitted, memory_need
+from bertscape_workers.admission.admission import Admitted, ModelFound, admit, admitted, memory_need
 from bertscape_workers.admission.freed_memory import ENVIRONMENT, keep_freed_memory
 from bertscape_workers.admission.held_file import HeldElsewhere, sign, take
 from bertscape_workers.admission.layer_groups import Members, members
@@ -52,6 +52,7 @@ __all__ = [
     "Members",
     "MemoryLimits",
     "MemoryNeed",
+    "ModelFound",
     "TensorHeader",
     "admit",
     "admitted",

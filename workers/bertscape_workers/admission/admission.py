@@ -33,7 +33,7 @@ from bertscape_workers.admission.tables import (
     refuse_repeated_columns,
 )
 
-__all__ = ["Admitted", "MemoryNeed", "admit", "admitted", "memory_need"]
+__all__ = ["Admitted", "MemoryNeed", "ModelFound", "admit", "admitted", "memory_need"]
 
 AnyJob = TypeVar("AnyJob", bound=JobSpec)
 
@@ -55,11 +55,22 @@ _SIZES = (
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFound:
+    """The model of a job, as a folder's config and headers describe it."""
+
+    config: architecture.Config
+    backbone: int  # parameters
+    parameters: int  # with the head
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted(Generic[AnyJob]):
     """A job that was checked against its files."""
 
     spec: AnyJob  # its paths with symbolic links resolved
     memory: MemoryNeed
+    model: ModelFound | None  # θ1's, or a training's; None of a hub id
+    tokenizer: Path | None  # the folder that holds it; None if it is not known yet
 
 
 def admit(spec: AnyJob, limits: Limits = _NO_LIMITS, roots: Sequence[Path] | None = None) -> AnyJob:
@@ -96,31 +107,41 @@ def admitted(
     _check_checkpoints(folders, spec)
     for name in ("train", "eval"):
         _check_data(spec, name)
-    return Admitted(spec, _memory_need(spec, folders, architectures))
+    model = _model_found(folders, architectures)
+    tokenizer = next(filter(has_tokenizer, _tokenizers(spec)), None)
+    return Admitted(spec, _memory_need(spec, model), model, tokenizer)
 
 
 def memory_need(spec: JobSpec) -> MemoryNeed:
     """The memory that a job takes, from the headers of its checkpoint folders, in bytes."""
     folders = [_Folder.read(key, Path(path)) for key, path in _checkpoints(spec)]
-    return _memory_need(spec, folders, list(_architectures(spec)))
+    return _memory_need(spec, _model_found(folders, list(_architectures(spec))))
 
 
-def _memory_need(
-    spec: JobSpec, folders: Sequence["_Folder"], architectures: Sequence[architecture.Config]
-) -> MemoryNeed:
+def _model_found(
+    folders: Sequence["_Folder"], architectures: Sequence[architecture.Config]
+) -> ModelFound | None:
+    """Of a random start its config; else the folder of θ1, or the first."""
+    if architectures:
+        drawn = _drawn_parameters(architectures[0])
+        return ModelFound(architectures[0], drawn, drawn)
+    first = min(folders, key=lambda folder: folder.key != _FINETUNED, default=None)
+    if first is None:
+        return None
+    backbone = sum(prod(shape) for shape in first.backbone().values())
+    return ModelFound(first.config, backbone, first.parameters())
+
+
+def _memory_need(spec: JobSpec, model: ModelFound | None) -> MemoryNeed:
     """The memory that a job takes, as far as headers show it.
 
     A hub id has no headers here: only what does not depend on its size is counted. The states that
     a layer group keeps depend on the rows' tokens. Preparing counts them.
     """
+    found = model or ModelFound({}, 0, 0)
     if spec.trains:
-        drawn = sum(_drawn_parameters(config) for config in architectures)
-        return memory_for_training(drawn + sum(folder.parameters() for folder in folders))
-    first = min(folders, key=lambda folder: folder.key != _FINETUNED, default=None)
-    if first is None:
-        return memory_for(0, spec.direction_count, {}, spec.data.max_length)
-    parameters = sum(prod(shape) for shape in first.backbone().values())
-    return memory_for(parameters, spec.direction_count, first.config, spec.data.max_length)
+        return memory_for_training(found.parameters)
+    return memory_for(found.backbone, spec.direction_count, found.config, spec.data.max_length)
 
 
 # --- paths --------------------------------------------------------------------------------------

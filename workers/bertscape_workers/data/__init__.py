@@ -1,36 +1,9 @@
 """Splits: rows as tokenized examples, and the statistics of their losses.
 
-Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`.
+Touches data files and the `datasets` cache. Knows `admission` and `checkpoints`. Names are loaded
+at first use: rows can be read without torch.
 """
 
-from bertscape_workers.data.class_names import say_numbers
-from bertscape_workers.data.rows import Row, read_rows
-from bertscape_workers.data.samples import SampleExample
-from bertscape_workers.data.splits import TokenizedSplit, Vocabulary, build_split, load_tokenizer
-from bertscape_workers.data.statistics import (
-    Outcomes,
-    error_rate,
-    mean_loss,
-    outcomes_of,
-    point_changes,
-    point_numbers,
-)
-from bertscape_workers.data.tokenizer_fit import fitted_split
+import lazy_loader
 
-__all__ = [
-    "Outcomes",
-    "Row",
-    "SampleExample",
-    "TokenizedSplit",
-    "Vocabulary",
-    "build_split",
-    "error_rate",
-    "fitted_split",
-    "load_tokenizer",
-    "mean_loss",
-    "outcomes_of",
-    "point_changes",
-    "point_numbers",
-    "read_rows",
-    "say_numbers",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertscape.spec import Data, Split, data_format
 from bertscape.values import InvalidInput, ProblemType
@@ -70,15 +71,49 @@ def read_rows(data: Data, name: str) -> list[Row]:
     return rows
 
 
+def drawn_rows(data: Data, name: str, most: int) -> tuple[list[Row], int]:
+    """Some rows of a split, and how many examples it has; never holds more than these rows.
+
+    The file is read twice. The rows are in file order, and all of them if there are no more.
+
+    Args:
+        data: the job's data.
+        name: "train" or "eval"; a file, not a `datasets` id.
+        most: how many rows are wanted; of more, a random sample.
+
+    Raises:
+        InvalidInput: as `read_rows`, of what is read.
+    """
+    split, key = _split(data, name), f"data.{name}"
+    source = source_name(split)
+    count = sum(1 for _ in _records(split, key, data))
+    if not count:
+        raise no_examples(key, source)
+    examples = count if split.examples is None else split.examples
+    drawn = _drawn(count, examples, split, key)[:most]
+    wanted = np.zeros(count, dtype=bool)
+    wanted[drawn] = True
+    records = (one for one, take in zip(_records(split, key, data), wanted, strict=True) if take)
+    return [_row(record, data, key, source) for record in records], examples
+
+
 def _split(data: Data, name: str) -> Split:
     return data.train if name == "train" else data.eval
 
 
 def _sample(records: list[_Record], examples: int, split: Split, key: str) -> list[_Record]:
-    """A random sample in file order. With one seed, a larger sample includes a smaller one."""
-    count = len(records)
-    if not count:
+    """A random sample in file order."""
+    if not records:
         return records
+    return [records[index] for index in np.sort(_drawn(len(records), examples, split, key))]
+
+
+def _drawn(count: int, examples: int, split: Split, key: str) -> NDArray[np.int64]:
+    """Which rows a sample takes, in random order, so that a larger sample includes a smaller one.
+
+    Raises:
+        InvalidInput: there are fewer rows.
+    """
     if examples > count:
         raise InvalidInput.of(
             ProblemType.INVALID_DATA,
@@ -86,8 +121,7 @@ def _sample(records: list[_Record], examples: int, split: Split, key: str) -> li
             examples,
             f"at most {count}, the examples of {source_name(split)}",
         )
-    drawn = np.random.default_rng(split.seed).permutation(count)[:examples]
-    return [records[index] for index in np.sort(drawn)]
+    return np.random.default_rng(split.seed).permutation(count)[:examples]
 
 
 def _row(record: _Record, data: Data, key: str, source: str) -> Row:

@@ -1,0 +1,18 @@
+from .class_names import say_numbers as say_numbers
+from .rows import Row as Row, drawn_rows as drawn_rows, read_rows as read_rows
+from .samples import SampleExample as SampleExample
+from .splits import (
+    TokenizedSplit as TokenizedSplit,
+    Vocabulary as Vocabulary,
+    build_split as build_split,
+    load_tokenizer as load_tokenizer,
+)
+from .statistics import (
+    Outcomes as Outcomes,
+    error_rate as error_rate,
+    mean_loss as mean_loss,
+    outcomes_of as outcomes_of,
+    point_changes as point_changes,
+    point_numbers as point_numbers,
+)
+from .tokenizer_fit import fitted_split as fitted_split
