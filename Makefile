@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo paper mrpc-rte quick test test-architectures check format build wheel-demo gpu-bundle
+.PHONY: help install demo paper mrpc-rte quick test test-architectures check deploy-check format build wheel-demo gpu-bundle
 
 help:
 	@echo "make demo    the whole service on a small generated language: two surfaces, one figure"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-architectures  every model type of transformers, against docs/architectures.md"
 	@echo "make quick   the unit tests without Ray, trainings and services"
 	@echo "make check   lint, format, types, layers"
+	@echo "make deploy-check  the files of deploy/, by validators that need no network"
 	@echo "make format  format and mend what ruff can mend"
 	@echo "make build   the wheel and the source distribution, in dist/"
 	@echo "make wheel-demo  the demo from the wheel, in an empty environment outside the checkout"
@@ -70,6 +71,14 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# BERTSCAPE_SCHEMAS names a folder with kuberay/*.yaml, KubeRay's own definitions.
+deploy-check: .venv/.deploy
+	$(BIN)/python -m pytest --quiet tests/deploy
+
+.venv/.deploy: .venv/.installed
+	$(BIN)/python -m pip install --quiet --only-binary :all: --editable '.[deploy]'
+	@touch $@
 
 format: install
 	$(BIN)/ruff check --fix .
