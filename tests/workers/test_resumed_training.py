@@ -93,11 +93,13 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     assert again.output.log == undisturbed.output.log
 
 
-@pytest.mark.parametrize("looks", [6, 9, 13])
+@pytest.mark.parametrize(
+    ("looks", "batches"), [(6, "random"), (9, "random"), (13, "random"), (9, "by_length")]
+)
 def test_a_run_goes_on_from_the_middle_of_an_epoch(
-    settings: FinetuneSpec, tmp_path: Path, looks: int
+    settings: FinetuneSpec, tmp_path: Path, looks: int, batches: str
 ) -> None:
-    some = changed(settings, keep=3, max_steps=14)
+    some = changed(settings, keep=3, max_steps=14, batches=batches)
     undisturbed = train(check(some), tmp_path / "undisturbed")
     interrupt(some, tmp_path / "again", looks)
     again = train(check(some), tmp_path / "again")

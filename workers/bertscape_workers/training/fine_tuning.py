@@ -97,6 +97,7 @@ STAGE = "fine-tuning"
 
 _log = logging.getLogger(__name__)
 
+_TRAINER_SAMPLING = {"random": "random", "by_length": "group_by_length"}
 _TRAINER_SCHEDULE = {
     "linear": "linear",
     "cosine": "cosine",
@@ -469,6 +470,7 @@ def _arguments(inputs: TrainingInputs, *, begun: bool) -> dict[str, object]:
         "max_steps": training.max_steps or -1,
         "per_device_train_batch_size": training.batch_size,
         "per_device_eval_batch_size": 64,
+        "train_sampling_strategy": _TRAINER_SAMPLING[training.batches],
         "learning_rate": training.learning_rate,
         "warmup_steps": training.warmup,  # below 1 the Trainer reads a share of all steps
         "weight_decay": training.weight_decay,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import Trainer, TrainerCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from bertscape.spec import FINETUNE_NUMBERS
 from bertscape.values import LogEntry
@@ -47,6 +48,12 @@ class FineTuningTrainer(Trainer):
         )
         return metrics
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(train_dataset)
+        if not isinstance(sampler, LengthGroupedSampler):
+            return sampler
+        return ByLength(sampler.batch_size, sampler.lengths, self.args.seed)
+
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **named: Any) -> Any:
         """As the Trainer; a batch that the model cannot take is refused with the model's words."""
         config: Any = self.model.config  # type: ignore[union-attr]  # never None here
@@ -69,6 +76,28 @@ class FineTuningTrainer(Trainer):
 def logits_alone(found: Any, labels: Any) -> Any:  # noqa: ARG001  # the Trainer gives both
     """The logits of a batch without the states that an encoder with a decoder gives beside them."""
     return found[0] if isinstance(found, (tuple, list)) else found
+
+
+class ByLength(LengthGroupedSampler):
+    """The Trainer's order by length, which depends on the seed and the epoch alone.
+
+    The Trainer's own sampler draws from torch's global generator. A run that goes on in the middle
+    of an epoch would then meet other batches than the run that was never interrupted.
+    """
+
+    def __init__(self, batch_size: int, lengths: Sequence[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=list(lengths))
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Told by the Trainer before each epoch, and of the one that a resumed run goes on in."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        order = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
+        return iter(order)
 
 
 @contextmanager

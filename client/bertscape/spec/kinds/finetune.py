@@ -53,6 +53,10 @@ class Training(Values):
         default=None, ge=1, description="optimizer steps; overrides the epochs"
     )
     batch_size: int = Field(default=32, ge=1, description="examples of an optimizer step")
+    batches: Literal["random", "by_length"] = Field(
+        default="random",
+        description="by_length: examples of like length share a batch, which pads less",
+    )
     learning_rate: float = Field(default=2e-5, gt=0, description="peak learning rate")
     warmup: float = Field(default=0.1, ge=0, lt=1, description="warm-up, as a share of all steps")
     weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
