@@ -96,7 +96,9 @@ class ByLength(LengthGroupedSampler):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch)
-        order = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
+        order = get_length_grouped_indices(  # type: ignore[no-untyped-call]
+            self.lengths, self.batch_size, generator=generator
+        )
         return iter(order)
 
 
