@@ -163,6 +163,92 @@ def test_wrong_use_exits_2(spec: Path, capsys: Any, arguments: list[str], messag
     assert err.startswith("bertscape: ")
 
 
+# ------------------------------------------------------------------------------------- estimates
+
+ESTIMATE: dict[str, Any] = {
+    "kind": "curve",
+    "points": 1600,
+    "train": {"examples": 67349, "tokens": 899722, "measured_examples": 10000},
+    "eval": {"examples": 872, "tokens": 21943, "measured_examples": 872},
+    "flops": 2.5e15,
+    "seconds": 754.0,
+    "preparing_seconds": 20.0,
+    "workers": 2,
+    "device": "a CPU",
+    "memory_per_worker": 3 << 29,
+    "object_store": 1 << 28,
+    "disk": 210_000,
+    "unknown": {},
+}
+
+
+def test_a_dry_run_prints_what_a_job_would_take(service: Any, spec: Path, capsys: Any) -> None:
+    service.answers = {"POST /v1/jobs:estimate": ESTIMATE}
+    assert main(["submit", str(spec), "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert dict(line.split(":", 1) for line in out.splitlines()) == {
+        "kind": "        curve",
+        "points": "      1,600",
+        "train": "       67,349 examples, about 899,722 tokens, measured on 10,000 of 67,349 rows",
+        "eval": "        872 examples, 21,943 tokens",
+        "operations": "  2.5 PFLOP",
+        "time": "        13 min on 2 workers (a CPU), 20 s of it to prepare",
+        "memory": "      1.5 GiB for each worker, 256 MiB in each node's object store",
+        "disk": "        205 KiB",
+    }
+
+
+def test_a_dry_run_says_why_something_is_not_known(service: Any, spec: Path, capsys: Any) -> None:
+    unknown = {"seconds": "no worker is connected"}
+    answer = {**ESTIMATE, "seconds": None, "preparing_seconds": None, "unknown": unknown}
+    service.answers = {"POST /v1/jobs:estimate": answer}
+    assert main(["submit", str(spec), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "time:        not known" in lines
+    assert lines[-1] == "not known: seconds, because no worker is connected"
+
+
+def test_a_dry_run_for_a_script(service: Any, spec: Path, capsys: Any) -> None:
+    service.answers = {"POST /v1/jobs:estimate": ESTIMATE}
+    assert main(["submit", str(spec), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == ESTIMATE
+
+
+def test_a_dry_run_of_what_would_be_refused_exits_2(service: Any, spec: Path, capsys: Any) -> None:
+    service.answers = {
+        "POST /v1/jobs:estimate": Problem(ProblemType.PATH_NOT_ALLOWED, "t.tsv leads out")
+    }
+    assert main(["submit", str(spec), "--dry-run"]) == 2
+    assert capsys.readouterr() == ("", "bertscape: t.tsv leads out\n")
+
+
+@pytest.mark.parametrize("options", [["--wait"], ["-o", "a.h5"], ["--idempotency-key", "k"]])
+def test_a_dry_run_waits_for_nothing(spec: Path, capsys: Any, options: list[str]) -> None:
+    assert main(["submit", str(spec), "--dry-run", *options]) == 2
+    assert "with --dry-run, which submits nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("estimate", "shown"),
+    [
+        ({"seconds": 754.0, "taken": 790.0}, "13 min, and it took 13 min (5 % more)"),
+        ({"seconds": 80.0, "taken": 60.0}, "80 s, and it took 60 s (25 % less)"),
+        ({"seconds": 80.0, "taken": None}, "80 s"),
+        ({"seconds": None, "taken": 60.0}, "none was known; it took 60 s"),
+        ({"seconds": None, "taken": None}, ""),
+        (None, ""),
+    ],
+)
+def test_show_says_how_far_off_the_estimate_was(
+    service: Any, capsys: Any, estimate: Any, shown: str
+) -> None:
+    service.answers = {"GET /v1/jobs/j1": job_object(estimate=estimate)}
+    assert main(["show", "j1"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "estimate" in line]
+    assert lines == ([f"estimate:  {shown}"] if shown else [])
+
+
 def test_no_file_comes_of_a_fine_tuning(spec: Path, capsys: Any) -> None:
     values = yaml.safe_load(spec.read_text())
     job = {"kind": "finetune", "model": {"pretrained": "p"}, "data": values["data"]}

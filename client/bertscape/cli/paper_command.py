@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bertscape.cli.text import warn_of_failed_checks, write_hint, write_json, write_line
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _NAME = "paper"
 _PATIENCE_S = 300.0  # with a service of others: as long as its restart takes
+_START_S = 120.0  # for the first worker of a service of its own
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -35,6 +37,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "(default: $BERTSCAPE_URL, else it starts its own)",
     )
     parser.add_argument("--token", help="bearer token of that service (default: $BERTSCAPE_TOKEN)")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what the jobs would take that are still to be done; submit nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -43,6 +50,8 @@ def _paper(options: Namespace) -> int:
 
     study = load_study(options.spec)
     url = options.url or os.environ.get("BERTSCAPE_URL")
+    if options.dry_run:
+        return _estimate(study, options, url)
     results = write_paper(study, _folder(options), url, options.token)
     _tell(results, _folder(options), as_json=options.json)
     return DONE
@@ -67,6 +76,8 @@ def write_paper(
     from bertscape.study import REPORT, StudyResults, run_study
 
     with _client(study, folder, url, token) as client:
+        if url is None:
+            write_hint(f"{folder}: run this again to resume")
         try:
             results = run_study(study, folder, client, alone=url is None)
         except BertscapeError:
@@ -74,6 +85,32 @@ def write_paper(
             raise
     write_report(results, folder / REPORT)
     return results
+
+
+def _estimate(study: "StudySpec", options: Namespace, url: str | None) -> int:
+    from bertscape.cli.estimate_text import study_text
+    from bertscape.study import estimate_study, wait_for_workers
+
+    folder = _folder(options)
+    with _place(folder) as place, _client(study, place, url, options.token) as client:
+        if url is None:
+            wait_for_workers(client, _START_S)
+        estimate = estimate_study(study, folder, client)
+    if options.json:
+        write_json(estimate.to_json())
+    else:
+        write_line(study_text(estimate))
+    return DONE
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """The study's folder, whose service knows rates; one that does not exist is not made."""
+    if folder.exists():
+        yield folder
+        return
+    with TemporaryDirectory(prefix="bertscape-") as place:
+        yield Path(place)
 
 
 @contextmanager
@@ -85,7 +122,6 @@ def _client(
 
     if url is None:
         require_service(_NAME)
-        write_hint(f"{folder}: run this again to resume")
         with own_service(study, folder) as client:
             yield client
     else:

@@ -63,6 +63,9 @@ def _add_submit(parser: ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", type=Path, help="the job spec, a YAML or JSON file")
     parser.add_argument("--wait", action="store_true", help="wait until the job has ended")
     parser.add_argument(
+        "--dry-run", action="store_true", help="print what the job would take; submit nothing"
+    )
+    parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="with --wait: the HDF5 file to write"
     )
     parser.add_argument(
@@ -76,6 +79,8 @@ def _add_submit(parser: ArgumentParser) -> None:
 def _submit(options: Namespace) -> int:
     from bertscape.spec import load_spec
 
+    if options.dry_run:
+        return _estimate(options)
     if options.output is not None:
         if not options.wait:
             raise InvalidInput.of(
@@ -103,6 +108,23 @@ def _submit(options: Namespace) -> int:
             with contextlib.suppress(*forgiven):
                 _fetch_to(job, options.output)
         return _report_end(job, as_json=options.json)
+
+
+def _estimate(options: Namespace) -> int:
+    from bertscape.cli.estimate_text import estimate_text
+
+    for name in ("wait", "output", "idempotency_key"):
+        if getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
+            expected = f"no {option} with --dry-run, which submits nothing"
+            raise InvalidInput.of(ProblemType.INVALID_VALUE, "--dry-run", None, expected)
+    with _client(options) as client:
+        estimate = client.estimate(options.spec)
+    if options.json:
+        write_json(estimate.to_json())
+    else:
+        write_line(estimate_text(estimate))
+    return DONE
 
 
 def _show_submitted(job: "Job", *, as_json: bool) -> None:

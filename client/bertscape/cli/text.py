@@ -64,6 +64,7 @@ def jobs_table(jobs: "Sequence[JobStatus]") -> str:
 
 def job_text(job: "JobStatus") -> str:
     """One job, a line for each thing to know."""
+    from bertscape.cli.estimate_text import kept_text
     from bertscape.http import outlook
     from bertscape.results import summarize
 
@@ -76,6 +77,7 @@ def job_text(job: "JobStatus") -> str:
         "points": f"{job.points_done} of {job.points_total}{share}",
         "created": job.created or "",
         "updated": job.updated or "",
+        "estimate": kept_text(job.estimate),
         "output": output_text(job),
         "self-checks": summarize(job.self_checks),
         "error": job.error.detail if job.error else "",

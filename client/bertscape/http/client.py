@@ -16,6 +16,7 @@ from bertscape.spec import JobSpec, absolute, load_spec, parse_spec
 from bertscape.values import (
     TOKEN_VARIABLE,
     InvalidInput,
+    JobEstimate,
     JobStatus,
     Problem,
     ProblemType,
@@ -113,6 +114,26 @@ class Client:
             "POST", "/v1/jobs", json=body, headers={"Idempotency-Key": key}
         )
         return self._job(members)
+
+    def estimate(
+        self, spec: JobSpec | Mapping[str, Any] | str | Path, *, stand_in: str | Path | None = None
+    ) -> JobEstimate:
+        """What a job would take on the service's workers; nothing is submitted.
+
+        Args:
+            spec: as `submit` takes it.
+            stand_in: the folder of a checkpoint of the same shapes, as the service has it, in
+                place of every `{job: ID}` in the spec.
+
+        Raises:
+            InvalidInput: the spec is wrong.
+            ServiceError: the service would refuse it.
+            ServiceUnreachable: no answer came.
+        """
+        body = _absolute_spec(spec).to_json()
+        params = {} if stand_in is None else {"stand_in": str(stand_in)}
+        members = self._connection.call("POST", "/v1/jobs:estimate", json=body, params=params)
+        return JobEstimate.from_json(members)
 
     def job(self, job_id: str) -> Job:
         """The job with this id, as it is now.

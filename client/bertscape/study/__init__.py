@@ -1,5 +1,6 @@
 """Studies: the jobs that one takes, how they are run on a service, and what they left behind."""
 
+from bertscape.study.estimating import StudyEstimate, estimate_study, wait_for_workers
 from bertscape.study.folder import REPORT
 from bertscape.study.own_service import own_service
 from bertscape.study.plan import Step, plan
@@ -11,9 +12,12 @@ __all__ = [
     "REPORT",
     "SCRATCH",
     "Step",
+    "StudyEstimate",
     "StudyResults",
     "TrainingRun",
+    "estimate_study",
     "own_service",
     "plan",
     "run_study",
+    "wait_for_workers",
 ]

@@ -89,11 +89,11 @@ class _Run:
         self.folder = folder
         self.steps = plan(study)
         self._client = client
-        self._identities = _identities(self.steps)
+        self._identities = identities_of(self.steps)
         self._jobs: dict[str, Job] = {}  # by key
         self._errors: dict[str, BertscapeError] = {}  # by key, of failed and refused steps
         self._outlook = Outlook()
-        earlier = _earlier_steps(folder)
+        earlier = earlier_steps(folder)
         if alone:
             self._cancel_superseded(earlier)
         (folder / RESULTS).mkdir(parents=True, exist_ok=True)
@@ -257,14 +257,15 @@ class _Run:
         bar.show(done, running, self._outlook.eta([*running, *waiting]))
 
 
-def _identities(steps: Iterable[Step]) -> dict[str, str]:
+def identities_of(steps: Iterable[Step]) -> dict[str, str]:
+    """What the result of each step depends on, as one hash, by key."""
     content, identities = Content(), dict[str, str]()
     for step in steps:
         identities[step.key] = step.identity(identities, content.of(step.spec))
     return identities
 
 
-def _earlier_steps(folder: Path) -> Mapping[str, StepRecord]:
+def earlier_steps(folder: Path) -> Mapping[str, StepRecord]:
     """How the steps stood when an earlier call ended."""
     try:
         return StudyRecord.read(folder).steps

@@ -17,6 +17,10 @@ from bertscape_workers.admission import Admitted
 from bertscape_workers.costs import Cost, Lengths, Work, cost_of, measure_lengths
 
 _KEPT = 64  # splits whose lengths are remembered
+_ROUNDS = (
+    "`until` decides while the job runs how many rounds of examples it takes; the other numbers "
+    "are those of the first round"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Estimator:
     def _seconds(self, spec: JobSpec, work: Work | None, workers: Workers) -> _Seconds:
         if work is None:
             return _Seconds(reason="the number of operations is not known")
+        if getattr(spec, "until", None) is not None:
+            return _Seconds(reason=_ROUNDS)
         if workers.device is None:
             return _Seconds(reason="no worker is connected")
         key = rate_key(spec, work.model, workers.device, workers.threads)

@@ -27,6 +27,8 @@ class PlayedService:
     keys: dict[str, str] = field(default_factory=dict)  # id by idempotency key
     looks: Counter[str] = field(default_factory=Counter)
     downloads: list[str] = field(default_factory=list)
+    estimated: list[tuple[str, str | None]] = field(default_factory=list)  # names, stand-ins
+    seconds: float | None = 60.0  # that each job is estimated to take
 
     def client(self) -> Client:
         transport = httpx2.MockTransport(self.answer)
@@ -43,6 +45,8 @@ class PlayedService:
         path = request.url.path
         if path == "/v1/jobs":
             return self._submit(request)
+        if path == "/v1/jobs:estimate":
+            return self._estimate(request)
         job_id = path.split("/")[3].partition(":")[0]
         if job_id not in self.jobs:
             return _problem(Problem(ProblemType.JOB_NOT_FOUND, "no such job"))
@@ -65,6 +69,32 @@ class PlayedService:
         if job["spec"] != spec:
             return _problem(Problem(ProblemType.IDEMPOTENCY_CONFLICT, "another body"))
         return httpx2.Response(202, json=job)
+
+    def _estimate(self, request: httpx2.Request) -> httpx2.Response:
+        spec = json.loads(request.content)
+        self.estimated.append((spec["name"], request.url.params.get("stand_in")))
+        if spec["name"] in self.refuses:
+            return _problem(Problem(ProblemType.INVALID_DATA, f"{spec['name']}: no such column"))
+        split = {"examples": 10, "tokens": 200, "measured_examples": 10}
+        unknown = {} if self.seconds is not None else {"seconds": "no rate is known"}
+        return httpx2.Response(
+            200,
+            json={
+                "kind": spec["kind"],
+                "points": 1,
+                "train": split,
+                "eval": split,
+                "flops": 1e12,
+                "seconds": self.seconds,
+                "preparing_seconds": 1.0,
+                "workers": 2,
+                "device": "a CPU",
+                "memory_per_worker": 1 << 30,
+                "object_store": 1 << 20,
+                "disk": 1 << 20,
+                "unknown": unknown,
+            },
+        )
 
     def _cancel(self, job_id: str) -> httpx2.Response:
         job = self.jobs[job_id]
