@@ -24,12 +24,13 @@ from bertscape.spec import (
     RollbackSpec,
     Split,
     Training,
+    Until,
 )
 
 REPOSITORY = Path(__file__).parents[2]
 SPEC_MODELS: list[type[BaseModel]] = [
     *(JobSpec, LandscapeSpec, RollbackSpec, FinetuneSpec, FinetuneModel, Training, Model),
-    *(Direction, Random, GridRanges, Split, Data, Hub, JobOutput),
+    *(Direction, Random, GridRanges, Split, Data, Until, Hub, JobOutput),
 ]
 
 

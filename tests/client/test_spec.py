@@ -81,6 +81,57 @@ def test_pairing_is_asked_for() -> None:
     assert refusal(values(paired="yes"))[1].startswith("paired: 'yes'")
 
 
+def test_what_sharpens_is_paired() -> None:
+    spec = landscape(values(until={"stderr": 0.02}))
+    assert spec.sharpens
+    assert spec.paired
+    assert parse_spec(spec.to_json()) == spec
+    assert "until" not in landscape(values()).to_json()
+    assert not landscape(values()).sharpens
+    assert "round 3, α, β" in spec.describe_tile(900, 4)  # 400 tiles of 1,600 points
+    assert spec.describe_tile(900, 4).endswith(spec.describe_tile(100, 4).partition("α")[2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"until": {"stderr": 0}}, "until.stderr: 0; expected greater than 0"),
+        ({"until": {"stderr": -0.1}}, "until.stderr: -0.1; expected greater than 0"),
+        ({"until": {}}, "until.stderr: None; expected this key to be given"),
+        ({"until": 0.02}, "until: 0.02; expected a mapping of keys"),
+        ({"until": {"stderr": 0.1, "rounds": 3}}, "until.rounds: 3; expected no such key"),
+        (
+            {"until": {"stderr": 0.1}, "data__train": {"path": "train.tsv"}},
+            "until: {'stderr': 0.1}; expected data.train.examples beside it: the sample to begin",
+        ),
+        ({"until": {"stderr": 0.1}, "paired": False}, "paired: False; expected true, or no such"),
+        (
+            {"until": {"stderr": 0.1}, "layers": "low", "origin": "pretrained"},
+            "until: {'stderr': 0.1}; expected a plane that holds θ1",
+        ),
+        (
+            {"until": {"stderr": 0.1}, "x": {"random": {"seed": 0}}},
+            "until: {'stderr': 0.1}; expected a plane that holds θ1",
+        ),
+    ],
+)
+def test_what_cannot_sharpen_is_refused(changes: dict[str, Any], message: str) -> None:
+    assert refusal(values(**changes))[1].startswith(message)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"origin": "finetuned", "x": {"random": {"seed": 0}}},
+        {"layers": "low"},
+        {"x": {"toward": "c"}, "y": {"toward": "finetuned"}},
+        {"x": {"toward": "a/checkpoint-8"}},
+    ],
+)
+def test_a_plane_that_holds_the_end_point_can_sharpen(changes: dict[str, Any]) -> None:
+    assert landscape(values(until={"stderr": 0.1}, **changes)).sharpens
+
+
 def test_a_surface_always_has_two_axes() -> None:
     for grid in ({"x": [-1, 2, 7]}, GridRanges(x=Axis(-1, 2, 7))):
         assert landscape(values(grid=grid)).points.shape == (40, 7)

@@ -191,9 +191,9 @@ def find(spec: Any, **changes: Any) -> Findings:
 
 
 def numbers_at(points: tuple[int, ...]) -> np.ndarray:
-    """Eight numbers for each point; those of point 3 are NaN and infinite."""
-    numbers = np.array([[point + column / 8 for column in range(8)] for point in points])
-    numbers[np.array(points) == 3] = [np.nan, np.inf, -np.inf, 0.1, np.nan, 1, 2, 3]
+    """Sixteen numbers for each point; the first eight of point 3 are NaN and infinite."""
+    numbers = np.array([[point + column / 8 for column in range(16)] for point in points])
+    numbers[np.array(points) == 3, :8] = [np.nan, np.inf, -np.inf, 0.1, np.nan, 1, 2, 3]
     return numbers
 
 
@@ -212,6 +212,7 @@ class Script:
     memory: int = 1 << 40
     starts: bool = True
     prepares: bool = True  # False: preparing is begun and goes on and on
+    numbers: Callable[[tuple[int, ...], int], np.ndarray] = lambda points, _: numbers_at(points)
     on_sent: Callable[[object], None] = lambda message: None
 
 
@@ -262,7 +263,9 @@ class PlayedLink:
             self.say(self.result(instruction))
 
     def result(self, instruction: RunTile) -> TileResult:
-        points = self.tiles[instruction.job_id][instruction.tile].points
+        tiles = self.tiles[instruction.job_id]
+        number, index = divmod(instruction.tile, len(tiles))
+        points = tiles[index].points
         job = self.jobs[instruction.job_id]
         trained = isinstance(job.spec, FinetuneSpec)
         return TileResult(
@@ -271,7 +274,7 @@ class PlayedLink:
             instruction.worker_id,
             instruction.attempt,
             CPU,
-            numbers_at(points)[:, : len(job.spec.number_names)],
+            self.script.numbers(points, number)[:, : len(job.spec.number_names)],
             time.time(),
             0.25,
             train(job.output) if trained else None,

@@ -30,6 +30,7 @@ from bertscape_service.scheduling import (
     TileAdvanced,
     TileDone,
     TileFailed,
+    TilesAdded,
     WorkerDied,
     WorkerReady,
     WorkerSnapshot,
@@ -65,6 +66,44 @@ def running(tiles: tuple[int, ...], workers: int = 1) -> Scheduler:
 
 def busy_with(scheduler: Scheduler) -> dict[str, tuple[str | None, int | None]]:
     return {w.worker_id: (w.job_id, w.tile) for w in scheduler.workers()}
+
+
+# Another round of tiles
+
+
+def test_a_round_that_comes_before_the_last_tile_is_done_goes_on() -> None:
+    scheduler = running((0, 1))
+    assert feed(scheduler, TileDone("a", 0, "w-1")) == [RunTile("a", 1, "w-1", 1)]
+    assert feed(scheduler, TilesAdded("a", (2, 3))) == []
+    assert feed(scheduler, TileDone("a", 1, "w-1")) == [RunTile("a", 2, "w-1", 1)]
+    assert feed(scheduler, TileDone("a", 2, "w-1")) == [RunTile("a", 3, "w-1", 1)]
+    assert feed(scheduler, TileDone("a", 3, "w-1")) == [CompleteJob("a"), DropJob("a")]
+
+
+def test_idle_workers_begin_the_round() -> None:
+    scheduler = running((0,), workers=2)
+    assert busy_with(scheduler) == {"w-1": (None, None), "w-2": ("a", 0)}
+    assert feed(scheduler, TilesAdded("a", (1, 2))) == [RunTile("a", 1, "w-1", 1)]
+    assert feed(scheduler, TileDone("a", 0, "w-2")) == [RunTile("a", 2, "w-2", 1)]
+
+
+def test_a_round_waits_for_a_job_that_is_prepared_again() -> None:
+    scheduler = running((0,))
+    feed(scheduler, DispatcherLost(), TilesAdded("a", (1,)))
+    assert scheduler.job_state("a") is JobState.PREPARING
+    assert scheduler.pending("a") == 2
+
+
+def test_a_round_of_an_ended_or_unknown_job_or_of_known_tiles() -> None:
+    scheduler = running((0, 1))
+    for known in ((0,), (1,), (2, 2)):
+        with pytest.raises(IllegalTransition, match="a tile stands there twice"):
+            scheduler.handle(TilesAdded("a", known))
+    with pytest.raises(IllegalTransition, match="no such job"):
+        scheduler.handle(TilesAdded("b", (2,)))
+    feed(scheduler, JobCancelled("a"))
+    assert feed(scheduler, TilesAdded("a", (2,))) == []
+    assert scheduler.pending("a") == 0
 
 
 # The plain course of things

@@ -26,7 +26,7 @@ def surface_title(surface: Surface) -> str:
     """The heading of one surface's picture: name, width, examples, cosine, layer group."""
     findings = surface.findings
     name = surface.spec.name or f"{surface.spec.kind} of {Path(_source(surface)).name}"
-    sizes = ", ".join(f"{split.examples} {key}" for key, split in findings.splits.items())
+    sizes = ", ".join(f"{count} {split}" for split, count in surface.examples.items())
     lines = [name, f"{summary(surface)}; {sizes} examples"]
     if findings.cosine is not None:
         lines[-1] += f"; cos(δ1, δ2) = {findings.cosine:.3f}"

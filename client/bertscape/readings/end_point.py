@@ -1,12 +1,13 @@
 """θ1 on a surface: the point around which most readings are taken."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.readings.parts import interpolate
-from bertscape.results import Surface
+from bertscape.results import Surface, round_sizes
 from bertscape.values import NUMBERS
 
 _LOSS, _LOSS_STDERR = NUMBERS.index("train_loss"), NUMBERS.index("train_loss_stderr")
@@ -17,7 +18,9 @@ class EndPoint:
     """Where θ1 lies, and its training loss there.
 
     The loss is the evaluator's own at that place, which the self-check of θ1 records: it needs no
-    interpolation if θ1 is not a grid point.
+    interpolation if θ1 is not a grid point. The self-check has the examples of the first round. If
+    a surface is from several, the loss is what each point's change is against, and its standard
+    error follows from the first round's deviation.
     """
 
     alpha: float  # in units of the x direction's length, which is ‖δ1‖
@@ -36,8 +39,21 @@ def end_point(surface: Surface) -> EndPoint | None:
     for check in surface.self_checks:
         if check.checkpoint == "finetuned" and _holds(surface, check.alpha, check.beta):
             loss, stderr = check.found[_LOSS], check.found[_LOSS_STDERR]
+            if surface.rounds > 1:
+                loss, stderr = _of_all_rounds(surface, stderr)
             return EndPoint(check.alpha, check.beta, loss, stderr)
     return None
+
+
+def _of_all_rounds(surface: Surface, stderr: float) -> tuple[float, float]:
+    """The training loss of θ1 on the examples of all rounds, and its standard error."""
+    apart = (surface.train_loss - surface["train_loss_change"]).ravel()
+    finite = apart[np.isfinite(apart)]
+    first = round_sizes(surface.findings)[0]
+    if not len(finite):
+        return math.nan, math.nan
+    # The same at each point, up to the rounding of the last bits.
+    return float(np.median(finite)), stderr * math.sqrt(first / surface.examples["train"])
 
 
 def _holds(surface: Surface, alpha: float, beta: float) -> bool:

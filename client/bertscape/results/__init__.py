@@ -16,6 +16,7 @@ from bertscape.results.result import (
     write_surface,
 )
 from bertscape.results.rollback import Rollback
+from bertscape.results.rounds import round_sizes, tiles_to_follow
 from bertscape.results.run import Attempt, Result, Run
 from bertscape.results.self_checks import (
     SelfCheckWarning,
@@ -40,7 +41,9 @@ __all__ = [
     "read_rollback",
     "read_surface",
     "result_bytes",
+    "round_sizes",
     "summarize",
+    "tiles_to_follow",
     "warn_of_failures",
     "write_result",
     "write_rollback",

@@ -175,7 +175,7 @@ def root_attributes(spec: JobSpec, findings: Findings, form: str) -> dict[str, A
         **_rounding_attributes(findings),
         "checkpoint_sha256": as_json({k: v["sha256"] for k, v in found["checkpoints"].items()}),
         "split_sha256": as_json({k: v["sha256"] for k, v in found["splits"].items()}),
-        **{f"{name}_examples": s.examples for name, s in findings.splits.items()},
+        **{f"{n}_examples": s.examples for n, s in findings.splits.items() if n in _SPLITS},
         "self_checks": as_json(found["self_checks"]),
         "self_checks_failed": sum(check.passed is False for check in findings.self_checks),
         "findings": as_json(found),

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bertscape.results.rounds import gather_rounds, round_sizes
 from bertscape.results.run import Result, Run, gather
 from bertscape.spec import LandscapeSpec
 from bertscape.values import Findings, TrajectoryFound
@@ -33,6 +34,18 @@ class Surface(Result):
     ]  # (8, ny, nx), or (8, nx) of a curve, in the order of `names`; NaN in holes
     evaluated: NDArray[np.uint8]  # (ny, nx) or (nx,): 1 where a value was computed
     run: Run
+    rounds: int = 1  # that the numbers are from, if the job sharpens
+
+    @property
+    def examples(self) -> dict[str, int]:
+        """How many examples of each split the numbers are from."""
+        splits = self.findings.splits
+        counts: dict[str, int] = {
+            name: splits[name].examples for name in ("train", "eval") if name in splits
+        }
+        if self.spec.sharpens:
+            counts["train"] = sum(round_sizes(self.findings)[: self.rounds])
+        return counts
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,9 +120,14 @@ def assemble(
         run: how it came about.
 
     Returns:
-        The surface; points of tiles that are not done are NaN, with `evaluated` 0.
+        The surface; points of tiles that are not done are NaN, with `evaluated` 0. Of a job that
+        sharpens it is the latest whole round.
     """
-    numbers, evaluated = gather(spec, tile_points, done)
+    rounds = 1
+    if spec.sharpens:
+        numbers, evaluated, rounds = gather_rounds(spec, findings, tile_points, done)
+    else:
+        numbers, evaluated = gather(spec, tile_points, done)
     shape = spec.points.shape
     return Surface(
         spec=spec,
@@ -117,4 +135,5 @@ def assemble(
         numbers=numbers.reshape(-1, *shape),
         evaluated=evaluated.reshape(shape),
         run=dataclasses.replace(run, tile_points=tile_points),
+        rounds=rounds,
     )

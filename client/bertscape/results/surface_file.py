@@ -80,9 +80,17 @@ def _root_attributes(surface: Surface) -> dict[str, Attribute]:
     explained = surface.findings.explained_variance or {}
     return {
         **root_attributes(surface.spec, surface.findings, Surface.form),
+        **_round_attributes(surface),
         **_group_attributes(surface),
         **{f"{axis}_explained_variance": value for axis, value in explained.items()},
     }
+
+
+def _round_attributes(surface: Surface) -> dict[str, int]:
+    """If the job sharpens: how many rounds the values are from, and how many examples."""
+    if not surface.spec.sharpens:
+        return {}
+    return {"rounds": surface.rounds, "train_examples": surface.examples["train"]}
 
 
 def _group_attributes(surface: Surface) -> dict[str, float | list[int]]:
@@ -112,6 +120,7 @@ def surface_from(file: ResultFile) -> Surface:
         numbers=np.stack([file.values(number, shape) for number in spec.number_names]),
         evaluated=file.values("evaluated", shape),
         run=file.run(),
+        rounds=int(file.attribute("rounds")) if spec.sharpens else 1,
     )
     for axis, values in (("alpha", surface.alpha), ("beta", surface.beta)):
         if values is not None and not np.allclose(

@@ -67,6 +67,7 @@ from bertscape_service.scheduling import (
     TileAdvanced,
     TileDone,
     TileFailed,
+    TilesAdded,
     WorkerDied,
     WorkerReady,
     WorkerSnapshot,
@@ -206,13 +207,17 @@ class Coordinator:
             problem = replace(job.row.unread, detail=f"{job.row.unread.detail} ({_NEWER_RULES})")
             self.journal.end_job(job.row.id, JobState.FAILED, problem)
             return
-        if job.missing and job.row.state is not JobState.QUEUED:
+        work, missing = UnfinishedWork.of(job.row, job.tiles), job.missing
+        if tiles := work.begin_round():  # the service ended between a round and the next
+            self._begin_round(work, tiles)
+            missing = tiles
+        if missing and job.row.state is not JobState.QUEUED:
             self._mark(job.row.id, JobState.QUEUED)  # nobody works for it yet
         self._admit(
-            UnfinishedWork.of(job.row),
+            work,
             JobAdmitted(
                 job.row.id,
-                job.missing,
+                missing,
                 device=job.row.findings.device if job.row.findings else None,
                 attempts=job.failed_attempts,
                 prepare_attempts=job.prepare_attempts,
@@ -342,10 +347,17 @@ class Coordinator:
                 error = f"the worker gave numbers of shape {found}, not {expected}"
                 self._take_failure(TileFailed(result.job_id, result.tile, result.worker_id, error))
                 return
-            job.gave(result.seconds)
+            job.gave(result.tile, result.numbers, result.seconds)
             self._attempts.keep(job, result)
+            if tiles := job.begin_round():
+                self._begin_round(job, tiles)
+                self._handle(TilesAdded(job.job_id, tiles))
         self._attempts.release(result.worker_id)
         self._handle(TileDone(result.job_id, result.tile, result.worker_id))
+
+    def _begin_round(self, job: UnfinishedWork, tiles: tuple[int, ...]) -> None:
+        added = self.journal.add_round(job.job_id, len(tiles), job.spec.point_count)
+        self._commits.announce(job.job_id, added)
 
     def _take_advance(self, advance: TileAdvanced) -> None:
         if self._attempts.advance(advance):

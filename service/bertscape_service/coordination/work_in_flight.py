@@ -2,11 +2,16 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.results import tiles_to_follow
 from bertscape.spec import JobSpec
 from bertscape.values import LogEntry, Pins, Problem
-from bertscape_service.journal import JobRow
+from bertscape_service.journal import JobRow, TileRow
 
 _RECENT_TILES = 64  # that an estimate looks back on
 
@@ -39,6 +44,7 @@ class UnfinishedWork:
         problem: What preparing found wrong, for the failure that follows.
         tiles_left: Tiles whose numbers have not come.
         seconds: How long the last few tiles took.
+        numbers: Of the tiles that are done, if further rounds may follow them.
     """
 
     job_id: str
@@ -51,26 +57,42 @@ class UnfinishedWork:
     stage_began: tuple[float, int] = (0.0, 0)
     problem: Problem | None = None
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_TILES))
+    numbers: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, row: JobRow) -> "UnfinishedWork":
-        """What is known of a job from the journal."""
+    def of(cls, row: JobRow, tiles: Iterable[TileRow] = ()) -> "UnfinishedWork":
+        """What is known of a job from the journal; `tiles` as of `UnfinishedJob`."""
         left = row.tiles_total - row.tiles_done
-        return cls(row.id, row.spec, row.tile_points, left, row.findings)
+        numbers = {tile.tile: tile.numbers for tile in tiles}
+        return cls(row.id, row.spec, row.tile_points, left, row.findings, numbers=numbers)
 
     def shape_of(self, tile: int) -> tuple[int, int]:
         """The shape of the tile's numbers: points (0 if there is no such tile), numbers of each."""
-        points = min(self.tile_points, max(0, self.spec.point_count - tile * self.tile_points))
+        number, index = self.spec.round_of(tile, self.tile_points)
+        left = self.spec.point_count - index * self.tile_points
+        points = min(self.tile_points, left) if number == 0 or self.spec.sharpens else 0
         return points, len(self.spec.number_names)
 
     def place_of(self, tile: int) -> str:
         """The tile and the coordinates of its points, for people."""
         return self.spec.describe_tile(tile, self.tile_points)
 
-    def gave(self, seconds: float) -> None:
+    def gave(self, tile: int, numbers: NDArray[np.float64], seconds: float) -> None:
         """A tile's numbers have come, after so long."""
         self.tiles_left -= 1
         self.seconds.append(seconds)
+        if self.spec.sharpens:
+            self.numbers[tile] = numbers
+
+    def begin_round(self) -> tuple[int, ...]:
+        """The tiles of the round that begins now; none if none does."""
+        if self.tiles_left or not self.spec.sharpens:
+            return ()
+        tiles = tiles_to_follow(self.spec, self.pins, self.tile_points, self.numbers.items())
+        self.tiles_left += len(tiles)
+        if tiles:
+            self.seconds.clear()  # they have other examples
+        return tiles
 
     def enter(self, stage: tuple[str, int, int], latest: LogEntry | None) -> None:
         """Preparing or training is that far."""

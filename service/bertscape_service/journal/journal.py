@@ -124,6 +124,12 @@ class Journal:
             lambda connection: _add_tile(connection, job_id, tile, attempt, output), lasting=True
         )
 
+    def add_round(self, job_id: str, tiles: int, points: int) -> "Future[None]":
+        """Record that so many more tiles and points are to be done, unless the job has ended."""
+        return self._writer.submit(
+            lambda connection: _add_round(connection, job_id, tiles, points), lasting=True
+        )
+
     def add_attempt(self, job_id: str, attempt: AttemptRow) -> "Future[None]":
         """Record an attempt that gave no tile."""
         return self._writer.submit(
@@ -323,6 +329,14 @@ def _add_tile(
     return True
 
 
+def _add_round(connection: sqlite3.Connection, job_id: str, tiles: int, points: int) -> None:
+    connection.execute(
+        "UPDATE jobs SET tiles_total = tiles_total + ?, points_total = points_total + ?,"
+        " updated = ? WHERE id = ? AND active",
+        (tiles, points, time.time(), job_id),
+    )
+
+
 def _add_attempt(connection: sqlite3.Connection, job_id: str, attempt: AttemptRow) -> None:
     connection.execute(
         "INSERT INTO attempts (job, tile, attempt, worker, device, outcome, error, started,"
@@ -396,9 +410,7 @@ def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
             (job.number,),
         ).fetchall()
     )
-    missing = tuple(
-        tile.index for tile in job.spec.tiles(job.tile_points) if tile.index not in done
-    )
+    missing = tuple(tile for tile in range(job.tiles_total) if tile not in done)
     (preparings,) = reader.execute(
         "SELECT count(*) FROM attempts WHERE job = :job AND tile IS NULL AND outcome = 'failed'"
         " AND number > coalesce((SELECT max(number) FROM attempts WHERE job = :job"
@@ -406,4 +418,5 @@ def _unfinished(reader: sqlite3.Connection, job: JobRow) -> UnfinishedJob:
         {"job": job.number},
     ).fetchone()
     counted = {tile: failed[tile] for tile in missing if tile in failed}
-    return UnfinishedJob(job, missing, counted, preparings)
+    tiles = tuple(tile_rows(reader, job)) if job.spec.sharpens else ()
+    return UnfinishedJob(job, missing, counted, preparings, tiles)

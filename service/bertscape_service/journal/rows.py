@@ -150,6 +150,7 @@ class UnfinishedJob:
     missing: tuple[int, ...]  # tiles, in the order to run them
     failed_attempts: Mapping[int, int]  # by missing tile, since it last advanced
     prepare_attempts: int  # failed ones since preparing last succeeded
+    tiles: tuple[TileRow, ...] = ()  # that are done, if further rounds may follow them
 
 
 @dataclass(frozen=True, slots=True)

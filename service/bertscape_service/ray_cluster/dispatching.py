@@ -253,8 +253,9 @@ class Dispatcher:
             self._send(ArraysLost(job.job_id, worker.worker_id))
             return
         run = uuid.uuid4().hex
-        coordinates = job.spec.coordinates(job.tiles[tile].points)
-        order = TileOrder(coordinates, job.output, run)
+        number, index = divmod(tile, len(job.tiles))
+        coordinates = job.spec.coordinates(job.tiles[index].points)
+        order = TileOrder(coordinates, job.output, run, number)
         try:
             async with self._telling(actor, worker.worker_id, job, tile, run):
                 outcome = await self._ordered(actor, job, order)

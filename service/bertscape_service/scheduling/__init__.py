@@ -16,6 +16,7 @@ from bertscape_service.scheduling.events import (
     TileAdvanced,
     TileDone,
     TileFailed,
+    TilesAdded,
     WorkerDied,
     WorkerReady,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "TileAdvanced",
     "TileDone",
     "TileFailed",
+    "TilesAdded",
     "WorkerDied",
     "WorkerReady",
     "WorkerSnapshot",

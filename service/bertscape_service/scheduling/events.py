@@ -4,7 +4,7 @@ Every identifier is a string, every tile a number on its job's grid. All of them
 they cross the pipe between the two processes as they are. The coordinator gives each its
 `stimulus_id` when it hears of it.
 
-    from the coordinator   JobAdmitted, JobCancelled, JobRefused, DispatcherLost
+    from the coordinator   JobAdmitted, TilesAdded, JobCancelled, JobRefused, DispatcherLost
     from the dispatcher    CapacityChanged, WorkerReady, WorkerDied, JobPrepared, PrepareFailed,
                            TileDone, TileFailed, TileAdvanced, ArraysLost
 """
@@ -27,6 +27,7 @@ __all__ = [
     "TileAdvanced",
     "TileDone",
     "TileFailed",
+    "TilesAdded",
     "WorkerDied",
     "WorkerReady",
 ]
@@ -49,6 +50,18 @@ class JobAdmitted(Caused):
     device: str | None = None
     attempts: Mapping[int, int] = field(default_factory=dict)
     prepare_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TilesAdded(Caused):
+    """An unfinished job has more tiles, none of them known before: another round of its points.
+
+    Where a worker's report brought that, this event comes before its TileDone, which would complete
+    the job otherwise.
+    """
+
+    job_id: str
+    tiles: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,7 @@ class ArraysLost(Caused):
 
 Event = (
     JobAdmitted
+    | TilesAdded
     | JobCancelled
     | JobRefused
     | DispatcherLost

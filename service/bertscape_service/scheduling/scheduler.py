@@ -19,9 +19,10 @@ States and legal transitions (every other one raises `IllegalTransition`)::
     running      ArraysLost, DispatcherLost                            preparing
     preparing,   TileDone of its last missing tile                     completed
     running      TileFailed, WorkerDied: a tile's third attempt        failed
-    any above    JobCancelled                                          cancelled
+    any above    TilesAdded                                            the same, with more tiles
+                 JobCancelled                                          cancelled
                  JobRefused                                            failed
-    ended        JobCancelled, JobRefused                              (absorbed: they may race)
+    ended        TilesAdded, JobCancelled, JobRefused                  (absorbed: they may race)
                  JobAdmitted                                           queued, as a new job
 
     tile         event or cause                                        becomes
@@ -73,6 +74,7 @@ from bertscape_service.scheduling.events import (
     TileAdvanced,
     TileDone,
     TileFailed,
+    TilesAdded,
     WorkerDied,
     WorkerReady,
 )
@@ -175,7 +177,7 @@ class Scheduler:
         """
         self._stimulus = event.stimulus_id
         match event:
-            case JobAdmitted() | JobCancelled() | JobRefused():
+            case JobAdmitted() | TilesAdded() | JobCancelled() | JobRefused():
                 self._hear_of_job(event)
             case CapacityChanged() | WorkerReady() | WorkerDied() | DispatcherLost():
                 self._hear_of_cluster(event)
@@ -271,7 +273,7 @@ class Scheduler:
 
     # Jobs.
 
-    def _hear_of_job(self, event: JobAdmitted | JobCancelled | JobRefused) -> None:
+    def _hear_of_job(self, event: JobAdmitted | TilesAdded | JobCancelled | JobRefused) -> None:
         if isinstance(event, JobAdmitted):
             self._admit(event)
             return
@@ -280,10 +282,22 @@ class Scheduler:
             raise self._illegal("no such job", event)
         if job.has_ended:
             return
-        if isinstance(event, JobCancelled):
-            self._end(job, JobState.CANCELLED)
-        else:
-            self._fail(job, None, event.error, 0, input_error=True)
+        match event:
+            case TilesAdded(tiles=tiles):
+                self._add_tiles(job, event, tiles)
+            case JobCancelled():
+                self._end(job, JobState.CANCELLED)
+            case JobRefused(error=error):
+                self._fail(job, None, error, 0, input_error=True)
+
+    def _add_tiles(self, job: Job, event: TilesAdded, tiles: tuple[int, ...]) -> None:
+        if len({*tiles, *job.pending, *job.in_flight}) < sum(
+            map(len, (tiles, job.pending, job.in_flight))
+        ):
+            raise self._illegal("a tile stands there twice", event)
+        job.pending.extend(tiles)
+        self._note(job.history, f"{len(tiles)} more tiles")
+        self._list(job)
 
     def _admit(self, event: JobAdmitted) -> None:
         if event.job_id in self._jobs:

@@ -1,5 +1,10 @@
 from .class_names import say_numbers as say_numbers
-from .rows import Row as Row, drawn_rows as drawn_rows, read_rows as read_rows
+from .rows import (
+    Row as Row,
+    drawn_rows as drawn_rows,
+    further_rows as further_rows,
+    read_rows as read_rows,
+)
 from .samples import SampleExample as SampleExample
 from .splits import (
     TokenizedSplit as TokenizedSplit,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertscape.spec import Data, Split, data_format
+from bertscape.spec import Data, Split, Until, data_format
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import (
     json_objects,
@@ -69,6 +69,30 @@ def read_rows(data: Data, name: str) -> list[Row]:
     if not rows:
         raise no_examples(key, source)
     return rows
+
+
+def further_rows(data: Data) -> list[list[Row]]:
+    """The training rows that each round adds to the first, which is the sample; in file order.
+
+    Args:
+        data: the job's data, with a sample of the training split.
+
+    Raises:
+        InvalidInput: as `read_rows`, of all rows that there are.
+    """
+    split, key = data.train, "data.train"
+    records = list(_records(split, key, data))
+    if not records:
+        raise no_examples(key, source_name(split))
+    first = split.examples or len(records)
+    _drawn(len(records), first, split, key)  # refuses a sample that is too large
+    order = _drawn(len(records), len(records), split, key)
+    source = source_name(split)
+    ends = np.cumsum(list(Until.additions(first, len(records))))
+    return [
+        [_row(records[index], data, key, source) for index in np.sort(some)]
+        for some in np.split(order, ends[:-1])[1:]
+    ]
 
 
 def drawn_rows(data: Data, name: str, most: int) -> tuple[list[Row], int]:

@@ -37,6 +37,12 @@ class TokenizedSplit:
         return len(self.lengths)
 
     @property
+    def emptied(self) -> "TokenizedSplit":
+        """The same without an example."""
+        types = None if self.token_types is None else self.token_types[:0]
+        return TokenizedSplit(self.tokens[:0], types, self.lengths[:0], self.labels[:0])
+
+    @property
     def bytes(self) -> int:
         """What the arrays take in memory."""
         arrays = (self.tokens, self.token_types, self.lengths, self.labels)

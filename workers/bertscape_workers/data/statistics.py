@@ -65,9 +65,12 @@ def mean_loss(losses: NDArray[np.float64]) -> tuple[float, float]:
         losses: cross-entropies in nats, (n,) float64; NaN and infinity pass through unaltered.
 
     Returns:
-        (mean, standard error). One example has no sample deviation: its standard error is NaN.
+        (mean, standard error). One example has no sample deviation: its standard error is NaN. No
+        example has no mean either.
     """
     count = len(losses)
+    if not count:
+        return float("nan"), float("nan")
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is the answer
         mean = float(np.sum(losses, dtype=np.float64) / count)
         if count < 2:
@@ -80,8 +83,10 @@ def error_rate(wrong: NDArray[np.bool_]) -> tuple[float, float]:
     """The share p of wrong predictions and its standard error √(p(1−p)/n).
 
     Args:
-        wrong: whether each prediction is wrong, (n,) bool.
+        wrong: whether each prediction is wrong, (n,) bool; NaN of none.
     """
     count, misses = len(wrong), int(np.count_nonzero(wrong))
+    if not count:
+        return float("nan"), float("nan")
     rate = misses / count
     return rate, float(np.sqrt(rate * (1.0 - rate) / count))

@@ -18,6 +18,7 @@ from bertscape_workers.evaluation.plain import (
 )
 from bertscape_workers.evaluation.rollback import RollbackEvaluator, RollbackInputs
 from bertscape_workers.evaluation.rounding import measure_rounding, sample_points
+from bertscape_workers.evaluation.rounds import RoundInputs
 from bertscape_workers.evaluation.trajectory import measure_trajectory
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PairedEvaluator",
     "RollbackEvaluator",
     "RollbackInputs",
+    "RoundInputs",
     "compare",
     "evaluator_for",
     "expected_numbers",

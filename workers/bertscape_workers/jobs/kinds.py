@@ -17,10 +17,12 @@ from bertscape_workers.evaluation import (
     EvaluatorInputs,
     PairedEvaluator,
     RollbackEvaluator,
+    RoundInputs,
     evaluator_for,
 )
-from bertscape_workers.jobs.prepare import Prepared, prepare
+from bertscape_workers.jobs.prepare import Prepared
 from bertscape_workers.jobs.prepare_rollback import prepare_rollback
+from bertscape_workers.jobs.prepare_rounds import prepare_landscape
 from bertscape_workers.jobs.tiles import TileOrder, TileWatch
 
 
@@ -81,14 +83,32 @@ def _training_runner(inputs: Any, _: str | None) -> TileRunner:
     return TrainingRunner(inputs)
 
 
-def _landscape_runner(inputs: EvaluatorInputs, on: str | None) -> TileRunner:
+class RoundByRound:
+    """Runs tiles point by point, with the evaluator of their round; holds one at a time."""
+
+    def __init__(self, inputs: RoundInputs, device: str | None) -> None:
+        self._inputs, self._device = inputs, device
+        self._held: tuple[int, PointByPoint] | None = None
+
+    def run(self, order: TileOrder, watch: TileWatch) -> tuple[NDArray[np.float64], None]:
+        """As `TileRunner.run`; a tile leaves nothing behind."""
+        if self._held is None or self._held[0] != order.round:
+            self._held = None  # two of them may not fit
+            evaluator = self._inputs.evaluator(order.round, self._device)
+            self._held = order.round, PointByPoint(evaluator)
+        return self._held[1].run(order, watch)
+
+
+def _landscape_runner(inputs: EvaluatorInputs | RoundInputs, on: str | None) -> TileRunner:
+    if isinstance(inputs, RoundInputs):
+        return RoundByRound(inputs, on)
     evaluator = evaluator_for(inputs, on)
     if inputs.finetuned is None:
         return PointByPoint(evaluator)
     return PointByPoint(PairedEvaluator(evaluator, inputs.finetuned))
 
 
-_LANDSCAPE = Work(prepare, _landscape_runner)
+_LANDSCAPE = Work(prepare_landscape, _landscape_runner)
 
 WORK: dict[str, Work] = {
     "surface": _LANDSCAPE,

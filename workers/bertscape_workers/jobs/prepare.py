@@ -208,10 +208,10 @@ def pins(
 
 
 def splits_found(data: Data, splits: Mapping[str, TokenizedSplit]) -> dict[str, SplitFound]:
-    """What pins each split, by its name, train and eval."""
+    """What pins each split, by its name: train, eval, and train[1] of a further round."""
     return {
         name: SplitFound(
-            source=source_name(getattr(data, name)),
+            source=source_name(getattr(data, name.partition("[")[0])),
             sha256=split.sha256(),
             examples=len(split),
             tokens=len(split.tokens),

@@ -17,6 +17,7 @@ class TileOrder:
     coordinates: NDArray[np.float64]  # (points, 2), as `JobSpec.coordinates` has them
     output: str = ""  # the folder for what it leaves behind; an earlier attempt may have begun it
     run: str = ""  # a name of this attempt, by which it is told to stop
+    round: int = 0  # of a job that sharpens: on the examples that this round adds
 
 
 def _nothing(*_: Any) -> None:

@@ -1,9 +1,13 @@
 """`run`: a job in this process, without a service and without Ray."""
 
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
-from bertscape.results import Result, Run, assemble_result
+import numpy as np
+from numpy.typing import NDArray
+
+from bertscape.results import Result, Run, assemble_result, tiles_to_follow
 from bertscape.spec import JobSpec, Limits
 from bertscape.values import Progress
 from bertscape_workers.admission import admit
@@ -38,10 +42,15 @@ def run_job(
     count = spec.point_count
     (tile,) = spec.tiles(count)
     order = TileOrder(spec.coordinates(tile.points))
-    numbers, _ = runner.run(order, TileWatch(point=lambda done: tell(EVALUATING, done, count)))
-    tell(EVALUATING, count, count)
+    watch = TileWatch(point=lambda done: tell(EVALUATING, done, count))
     run = Run(workers=1, threads=threads, versions=_versions())
-    return assemble_result(spec, prepared.findings, count, [(tile.index, numbers)], run)
+    done: list[tuple[int, NDArray[np.float64]]] = []
+    while True:  # one round, or several
+        numbers, _ = runner.run(replace(order, round=len(done)), watch)
+        tell(EVALUATING, count, count)
+        done.append((len(done), numbers))
+        if not tiles_to_follow(spec, prepared.findings, count, done):
+            return assemble_result(spec, prepared.findings, count, done, run)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -70,6 +70,15 @@ class JobSpec(Values, ABC):
             for index, start in enumerate(starts)
         ]
 
+    @property
+    def sharpens(self) -> bool:
+        """Whether rounds follow each other, each of all points on further examples."""
+        return False
+
+    def round_of(self, tile: int, points_per_tile: int) -> tuple[int, int]:
+        """Which round a tile belongs to, from 0, and which of `tiles` it is there."""
+        return divmod(tile, -(-self.point_count // points_per_tile))
+
     def describe_tile(self, tile: int, points_per_tile: int) -> str:
         """What that tile is, for people."""
         del points_per_tile

@@ -17,6 +17,7 @@ from bertscape.spec.parts import (
     GridRanges,
     Layers,
     Model,
+    Until,
     Visitor,
     wrong,
 )
@@ -40,6 +41,7 @@ class LandscapeSpec(JobSpec):
     # Whether each point is also compared with θ1 on the same examples. Left out of the JSON if not:
     # specs of earlier versions keep their text.
     paired: bool = Field(default=False, exclude_if=lambda paired: not paired)
+    until: Until | None = None  # None: one round, of the examples that `data` says
     precision: Precision = "auto"
 
     @model_validator(mode="before")
@@ -64,6 +66,38 @@ class LandscapeSpec(JobSpec):
             return value
         everything = value.get("layers", ALL) in (ALL, ALL_LAYERS)
         return value if everything else {**value, "origin": FINETUNED}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rounds_are_paired(cls, value: Any) -> Any:
+        """θ1 is measured on the examples of each round, and the spec then says so."""
+        if not isinstance(value, dict) or value.get("until") is None or "paired" in value:
+            return value
+        return {**value, "paired": True}
+
+    @model_validator(mode="after")
+    def _can_sharpen(self) -> Self:
+        if self.until is None:
+            return self
+        until = self.until.model_dump()
+        if self.data.train.examples is None:
+            raise wrong("data.train.examples beside it: the sample to begin with", "until", until)
+        if not self.paired:
+            raise wrong("true, or no such key, beside until", "paired", self.paired)
+        if not self._holds_finetuned():
+            raise wrong(
+                "a plane that holds θ1: origin finetuned, or an axis toward finetuned and layers "
+                "all",
+                "until",
+                until,
+            )
+        return self
+
+    def _holds_finetuned(self) -> bool:
+        """Whether θ1 lies on the plane."""
+        along = {direction.toward for direction in self._directions().values()}
+        reached = self.layers.is_all and bool(along & {FINETUNED, self.model.finetuned})
+        return self.origin == FINETUNED or reached
 
     @model_validator(mode="after")
     def _fits_the_kind(self) -> Self:
@@ -100,12 +134,19 @@ class LandscapeSpec(JobSpec):
         """As `JobSpec.coordinates`: (α, β)."""
         return self.points.coordinates(points)
 
+    @property
+    def sharpens(self) -> bool:
+        """As `JobSpec.sharpens`."""
+        return self.until is not None
+
     def describe_tile(self, tile: int, points_per_tile: int) -> str:
         """As `JobSpec.describe_tile`: with the coordinates of its points."""
-        points = self.tiles(points_per_tile)[tile].points
+        place, index = self.round_of(tile, points_per_tile)
+        points = self.tiles(points_per_tile)[index].points
         places = [f"({x:g}, {y:g})" for x, y in self.coordinates(points)]
         shown = ", ".join(places[:8]) + (" …" if len(places) > 8 else "")
-        return f"tile {tile} (α, β = {shown})"
+        which = f"round {place + 1}, " if self.sharpens else ""
+        return f"tile {tile} ({which}α, β = {shown})"
 
     def amounts(self) -> Iterator[Amount]:
         """As `JobSpec.amounts`: also points, and the checkpoints of trajectories."""

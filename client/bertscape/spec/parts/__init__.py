@@ -16,6 +16,7 @@ from bertscape.spec.parts.direction import Direction, Random
 from bertscape.spec.parts.grid_ranges import DEFAULT_AXIS, AxisRange, GridRanges
 from bertscape.spec.parts.layers import Layers
 from bertscape.spec.parts.sources import Visitor
+from bertscape.spec.parts.until import Until
 
 __all__ = [
     "DATA_FORMATS",
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "Random",
     "Split",
+    "Until",
     "Values",
     "Visitor",
     "data_format",

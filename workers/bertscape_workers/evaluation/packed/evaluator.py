@@ -173,6 +173,8 @@ class PackedEvaluator:
     def _split_outcomes(
         self, model: UpperPart, split: TokenizedSplit, blocks: Sequence[Block], states: States
     ) -> Outcomes:
+        if not blocks:
+            return Outcomes(np.empty(0), np.empty(0, dtype=np.bool_))
         found = [
             self._forward.logits(model, entering, block)  # (block's n, K) float32
             for block, entering in zip(blocks, states, strict=True)

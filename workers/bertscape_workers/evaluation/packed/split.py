@@ -97,6 +97,7 @@ def pack(
     return tuple(
         _block(split, examples, starts[examples], words, positions, device, rows)
         for examples in _cut(split.by_length, split.lengths, limit)
+        if len(examples)
     )
 
 
