@@ -58,3 +58,9 @@ def check_serve(command: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bertscape serve", exit_on_error=False)
     SERVE.add_arguments(parser)
     parser.parse_args(command)
+
+
+def check_script(text: str) -> None:
+    """Whether bash can read a script, and shellcheck finds no fault in it."""
+    said("bash", "-n", given=text)
+    said("shellcheck", "--shell=bash", "-", given=text)
