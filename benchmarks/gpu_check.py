@@ -43,6 +43,7 @@ from gpu_steps import STEPS, Step
 
 LIMIT_S = 420.0  # of the whole run
 LEAST_S = 8.0  # a step that has less left is not started
+PATIENCE = 5  # times as long, for the small form on processors that others use too
 END_S = 5.0  # that a killed step may take to be gone
 THREADS = 1  # of the CPU, as a worker has
 
@@ -107,7 +108,7 @@ class Run:
     def together(self, steps: Sequence[Step], report: Report) -> None:
         """Run some in one process, and say how it ended."""
         name = "+".join(step.name for step in steps)
-        wanted = sum(step.seconds for step in steps)
+        wanted = sum(step.seconds for step in steps) * (PATIENCE if self.small else 1)
         seconds = min(wanted, self.ends - time.monotonic())
         if seconds < LEAST_S:
             report.add(_ended(name, "no time was left"))

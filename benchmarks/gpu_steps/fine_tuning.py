@@ -24,7 +24,7 @@ def run(told: Told, setting: Setting) -> None:
     files = sorted((setting.folder / "data").iterdir())
     texts = [line for file in files for line in file.read_text("utf-8").splitlines()]
     with quiet_transformers():
-        start = fresh_language_model(setting.folder / "start", texts, setting.small)
+        start = fresh_language_model(setting.folder / "start", texts)
     spec = training_spec(
         start,
         data.target.model_dump(mode="json"),

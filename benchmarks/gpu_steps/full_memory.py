@@ -15,7 +15,7 @@ from tests.workers.tiny_inputs import bert_config, write_tsv
 from bertscape import Client
 from bertscape.values import JobFailed
 from gpu_steps.inputs import architectures, checkpoints
-from gpu_steps.running_service import JOB_S, running_service, worker
+from gpu_steps.running_service import job_s, running_service, worker
 from gpu_steps.telling import NEEDS_CUDA, Setting, Told
 
 CHUNK, SMALLEST = 1 << 30, 16 << 20  # bytes of an allocation
@@ -36,12 +36,12 @@ def jobs(told: Told, setting: Setting, client: Client) -> None:
     """The small job, the large ones beside a full GPU, and the small one again."""
     small = checkpoints(setting.folder / "small", architectures(small=True)["bert"]).spec()
     large = _large(setting)
-    _completed(told, "a job before", client, small.to_json())
+    _completed(told, "a job before", client, small.to_json(), setting)
     before = worker().pid
     for what, left in LEFT.items():
         with told.guard(f"beside a full memory: {what}"):
             _beside(told, what, left, client, large, setting)
-    _completed(told, "the same job after", client, small.to_json())
+    _completed(told, "the same job after", client, small.to_json(), setting)
     told.check("the worker lives", worker().pid == before)
 
 
@@ -77,7 +77,7 @@ def _beside(
     try:
         job = client.submit(spec)
         try:
-            job.wait(progress=False, timeout=JOB_S)
+            job.wait(progress=False, timeout=job_s(setting))
         except JobFailed as failed:
             detail = " ".join(str(failed).split())[-300:]
         else:
@@ -110,7 +110,9 @@ def _filled(left: int) -> list[torch.Tensor]:
     return taken
 
 
-def _completed(told: Told, what: str, client: Client, spec: dict[str, Any]) -> None:
+def _completed(
+    told: Told, what: str, client: Client, spec: dict[str, Any], setting: Setting
+) -> None:
     job = client.submit(spec)
-    job.wait(progress=False, timeout=JOB_S)
+    job.wait(progress=False, timeout=job_s(setting))
     told.check(what, job.completed, points=job.status.points_done)

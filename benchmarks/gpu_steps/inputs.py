@@ -147,10 +147,10 @@ def _split(data: str, split: str, vocabulary: int, few: int | None) -> Tokenized
     )
 
 
-def fresh_language_model(folder: Path, texts: list[str], small: bool) -> Path:
+def fresh_language_model(folder: Path, texts: list[str]) -> Path:
     """A BERT of random weights, and a tokenizer that knows each of these words; their folder."""
     tokenizer = train_tokenizer(texts)
-    width, layers = (64, 2) if small else (256, 4)
+    width, layers = 64, 2  # as the demo's, which learns within seconds
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,

@@ -12,8 +12,14 @@ from bertscape.http import local_service
 from gpu_steps.telling import Setting, Told
 
 WORKER = "ray::EvaluationWorker"
-JOB_S = 60.0  # that a job may take
+JOB_S = 60.0  # that a job may take on a GPU
+SMALL_JOB_S = 300.0  # and on a processor that others use too
 POLL_S = 0.02
+
+
+def job_s(setting: Setting) -> float:
+    """How long a job may take, in seconds."""
+    return SMALL_JOB_S if setting.small else JOB_S
 
 
 @contextmanager
@@ -49,7 +55,7 @@ def _find_worker() -> psutil.Process | None:
     return None
 
 
-def wait_for(find: Callable[[], Any], what: str, deadline_s: float = JOB_S) -> Any:
+def wait_for(find: Callable[[], Any], what: str, deadline_s: float = SMALL_JOB_S) -> Any:
     """The first true answer."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:

@@ -10,11 +10,12 @@ import h5py
 from bertscape import Job, Surface
 from gpu_steps import full_memory
 from gpu_steps.inputs import architectures, checkpoints
-from gpu_steps.running_service import JOB_S, running_service, wait_for, worker
+from gpu_steps.running_service import job_s, running_service, wait_for, worker
 from gpu_steps.telling import NEEDS_CUDA, Setting, Told
 
 FULL_MEMORY = "full-memory"  # the argument that has that step's jobs done by this service
 SIDE, SMALL_SIDE = 41, 13  # grid points of an axis: enough that a kill falls between two tiles
+WHOLE, KILLED = "undisturbed", "after a kill"
 SETTLED = 8  # tiles before the kill
 
 Datasets = dict[str, tuple[str, tuple[int, ...], bytes]]
@@ -33,24 +34,24 @@ def run(told: Told, setting: Setting) -> None:
     with running_service(told, setting) as client:
         if FULL_MEMORY in setting.arguments:
             full_memory.jobs(told, setting, client)
-        whole = _finished(told, "undisturbed", client.submit(spec), setting.folder / "whole.h5")
+        whole = _finished(told, WHOLE, client.submit(spec), setting)
         job = client.submit(spec)
         killed = _kill_between_tiles(job)
-        again = _finished(told, "after a kill", job, setting.folder / "killed.h5")
+        again = _finished(told, KILLED, job, setting)
         _tell_of_attempts(told, again, killed)
     told.check(
         "bytes after a kill",
-        _datasets(setting.folder / "whole.h5") == _datasets(setting.folder / "killed.h5"),
+        _datasets(setting.folder / f"{WHOLE}.h5") == _datasets(setting.folder / f"{KILLED}.h5"),
         device=whole.findings.device,
         precision=whole.findings.precision,
         evaluator=whole.findings.evaluator,
     )
 
 
-def _finished(told: Told, what: str, job: Job, path: Path) -> Surface:
+def _finished(told: Told, what: str, job: Job, setting: Setting) -> Surface:
     began = time.monotonic()
-    job.wait(progress=False, timeout=JOB_S)
-    surface = Surface.load(job.fetch(path))
+    job.wait(progress=False, timeout=job_s(setting))
+    surface = Surface.load(job.fetch(setting.folder / f"{what}.h5"))
     done = [one for one in surface.run.attempts if one.outcome == "done"]
     first = min(one.started for one in done)
     last = max(one.started + one.seconds for one in done)
