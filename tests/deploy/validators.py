@@ -13,13 +13,20 @@ REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 
 
-def said(program: str, *arguments: str | Path, given: str = "", **variables: str) -> str:
+def said(
+    program: str,
+    *arguments: str | Path,
+    given: str = "",
+    complaints: bool = False,
+    **variables: str,
+) -> str:
     """What a program writes; it must find no fault. Without the program the test is skipped.
 
     Args:
         program: in this environment, or anywhere on the path.
         arguments: of the program.
         given: its standard input.
+        complaints: whether to return what it writes to its standard error instead.
         variables: of its environment, beside the present ones.
     """
     beside = Path(sys.executable).with_name(program)
@@ -35,7 +42,7 @@ def said(program: str, *arguments: str | Path, given: str = "", **variables: str
         timeout=120,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    return run.stderr if complaints else run.stdout
 
 
 def lint_yaml(*paths: Path) -> None:
