@@ -15,6 +15,7 @@ from transformers import BertTokenizer
 
 from bertscape.spec import FinetuneSpec, parse_spec
 from bertscape.values import InvalidInput
+from bertscape_workers.jobs.prepare import prepare
 from bertscape_workers.jobs.training_job import prepare_training
 
 
@@ -84,6 +85,19 @@ def test_a_sound_training_says_nothing(bert: Inputs) -> None:
     found = prepare_training(spec(bert)).findings
     assert found.warnings == ()
     assert "warnings" not in found.to_json()
+
+
+def test_quoted_fields_of_a_tsv(bert: Inputs, tmp_path: Path) -> None:
+    """Of a training and of a surface."""
+    lines = ["first\tsecond\tlabel", *(f'"a ""good"" film"\tgood\t{label}' for label in range(3))]
+    (tmp_path / "quoted.tsv").write_text("\n".join(lines), "utf-8")
+    data = {"train": {"path": str(tmp_path / "quoted.tsv")}}
+    for found in (
+        prepare_training(spec(bert, **data)).findings,
+        prepare(bert.spec(data=bert.data(**data))).findings,
+    ):
+        (warning,) = found.warnings
+        assert "3 fields of column first of data.train look quoted" in warning
 
 
 @pytest.mark.parametrize(("token", "found"), [(None, "has none"), ("[MORE]", "has 19 for it")])

@@ -1,12 +1,14 @@
 """Fine-tuning: the output folder as a trajectory, shared starts, and bad input."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.workers.trainings import changed, finetune, training_spec
+from tests.workers.trainings import changed, check, finetune, training_spec
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -22,7 +24,7 @@ from bertscape.values import InvalidInput
 from bertscape_workers import training
 from bertscape_workers.data import Row
 from bertscape_workers.training import FineTuned
-from bertscape_workers.training.starting_model import label_names
+from bertscape_workers.training.head_labels import label_names
 
 WORDS = ["good", "fine", "bad", "poor", "film", "book"]
 VOCABULARY = {
@@ -280,13 +282,58 @@ def test_a_column_without_classes_is_refused(labels: tuple[object, ...], message
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
-        (("1.0", "-1", "nan", "inf"), ("-1", "1.0", "inf", "nan")),
+        (tuple(f"{number}.0" for number in (10, *range(10))), tuple(map(str, range(11)))),
+        ((0.0, "1", 2, "3.00"), ("0", "1", "2", "3")),
+        (("+", "-"), ("+", "-")),
+        (("v", "nan", "inf", "3e5"), ("3e5", "inf", "nan", "v")),
         (("v1.5", "v2"), ("v1.5", "v2")),
         (tuple(range(1000)), tuple(map(str, range(1000)))),
     ],
 )
 def test_numbers_that_may_be_classes(labels: tuple[object, ...], names: tuple[str, ...]) -> None:
     assert label_names(rows(*labels)) == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("-1", -1, "-1.0"), "data.train, row 1: label: '-1' stands in every row: this split has"),
+        (("0", "1", -1.0), "data.train, row 3: label: -1.0 means that the row has no label"),
+        (("yes", "no", " "), "data.train, row 3: label: ' ' is empty; expected the label of"),
+        (("yes", None), "data.train, row 2: label: None means that the row has no label"),
+        ((0.0, math.nan, 1.0), "data.train, row 2: label: nan means that the row has no label"),
+        (("neutral", "-"), "data.train, row 2: label: '-' means in SNLI"),
+        (("-2", "0", "1"), "data.label: [-2, 0, 1]; expected whole numbers from 0 without a gap"),
+        (("1", "yes", "0", "no"), "data.label: '1' on row 1 is a number, and 'yes' on row 2 is no"),
+        (("0", "1.0", "nan"), "data.label: '0' on row 1 is a number, and 'nan' on row 3 is none"),
+        (("1.", "0."), "data.label: ['0.', '1.']; expected whole numbers written as 0, 1, 2"),
+    ],
+)
+def test_labels_that_are_no_classes(labels: tuple[object, ...], message: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(message)) as refused:
+        label_names(rows(*labels))
+    assert "training.labels" in refused.value.problem.detail
+
+
+def test_a_split_without_labels_trains_nothing(settings: FinetuneSpec, tmp_path: Path) -> None:
+    unlabelled = Split(path=write_tsv(tmp_path / "train.tsv", ["0", "1", "-1"]))
+    data = settings.data.model_copy(update={"train": unlabelled, "eval": unlabelled})
+    with pytest.raises(InvalidInput, match="line 4: label: '-1' means that the row has no label"):
+        finetune(changed(settings, data=data), tmp_path / "run")
+    finetune(changed(settings, data=data, labels=("-1", "0", "1"), max_steps=1), tmp_path / "named")
+
+
+def test_floats_of_one_split_are_the_numbers_of_the_other(
+    settings: FinetuneSpec, tmp_path: Path
+) -> None:
+    splits = {}
+    for name, end in (("train", ".0"), ("eval", "")):
+        lines = [f"good film\t{number}{end}" for number in range(11)]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]), "utf-8")
+        splits[name] = Split(path=str(tmp_path / f"{name}.tsv"))
+    inputs = check(changed(settings, data=settings.data.model_copy(update=splits)))
+    assert inputs.labels == tuple(map(str, range(11)))
+    assert inputs.train.labels.tolist() == inputs.eval.labels.tolist()
 
 
 def test_checkpoints_that_cannot_start_a_run_are_named(

@@ -27,6 +27,16 @@ def test_whole_floats_are_numbers() -> None:
     assert classes([1.0, "1.0"], ["1.0", "0.0"]) == [0, 0]
 
 
+def test_float_names_of_a_head_are_numbers() -> None:
+    """As transformers leaves them that sorts the labels as text."""
+    names = sorted(f"{number}.0" for number in range(11))
+    numbers = [names.index(f"{number}.0") for number in range(11)]
+    assert classes(list(range(11)), names) == numbers
+    assert classes([str(number) for number in range(11)], names) == numbers
+    with pytest.raises(InvalidInput, match=r"line 2: label: 1; expected a name in the head's"):
+        classes([1], ["1.0", "1.00"])
+
+
 def test_booleans_are_taken_by_name_alone() -> None:
     assert classes([True, False], ["True", "False"]) == [0, 1]
     assert classes([True, False, "true"], ["true", "false"]) == [0, 1, 0]
@@ -50,4 +60,11 @@ def test_a_split_without_labels_is_named(label: object) -> None:
 
 
 def test_minus_one_may_be_a_class() -> None:
-    assert classes([-1, "-1"], ["1", "-1"]) == [1, 1]
+    assert classes([-1, "-1", "-1.0", -1.0], ["1", "-1"]) == [1, 1, 1, 1]
+
+
+def test_an_empty_label_is_called_so() -> None:
+    with pytest.raises(InvalidInput, match=r"line 3: label: ' ' is empty; expected a whole"):
+        classes([0, " "])
+    with pytest.raises(InvalidInput, match=r"line 2: label: None means that the row has no label"):
+        classes([None])

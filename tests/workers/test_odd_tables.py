@@ -1,5 +1,6 @@
 """Data files as people have them: compressed, of other separators and encodings, half broken."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -16,7 +17,7 @@ from bertscape_workers.admission.tables import (
     refuse_missing_columns,
     refuse_repeated_columns,
 )
-from bertscape_workers.data import Row, read_rows
+from bertscape_workers.data import Row, quoting_warnings, read_rows
 
 
 def data(path: Path, **columns: Any) -> Data:
@@ -165,6 +166,38 @@ def test_what_a_file_seems_to_be_is_said(
     assert message in refusal(path)
     if "Latin" not in message:
         assert message in header_refusal(path)
+
+
+# ---------------------------------------------------------------------------- quoted fields
+
+
+def warnings_of(path: Path) -> list[str]:
+    spec = data(path)
+    return quoting_warnings(spec, "train", read_rows(spec, "train"))
+
+
+def test_fields_that_csv_writer_quoted_are_named(tmp_path: Path) -> None:
+    texts = ['He said "no"', '"', "plain", '"all of it"']
+    with (tmp_path / "a.tsv").open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerows([("text", "label"), *((text, 0) for text in texts)])
+    (warning,) = warnings_of(tmp_path / "a.tsv")
+    assert warning.startswith("3 fields of column text of data.train look quoted, with '\"\"'")
+    (first, *_) = read_rows(data(tmp_path / "a.tsv"), "train")
+    assert first.texts == ('"He said ""no"""',)  # what is read stays
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"quoted"', '""', '"a" and "b"', '""a"', '"a""', 'a ""b"" c', '"a "b"', '""twice""', '"'],
+)
+def test_quotes_that_may_be_text_are_no_sign(tmp_path: Path, text: str) -> None:
+    assert warnings_of(write(tmp_path / "a.tsv", f"text\tlabel\n{text}\t0\n")) == []
+
+
+def test_quotes_of_a_csv_are_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'text,label\n"""He said """"no"""""" ",0\n')
+    assert warnings_of(path) == []
 
 
 # ------------------------------------------------------------------------------ blank lines

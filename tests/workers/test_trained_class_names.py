@@ -14,7 +14,7 @@ from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.data import Row
 from bertscape_workers.jobs.prepare import prepare
 from bertscape_workers.jobs.training_job import prepare_training
-from bertscape_workers.training.starting_model import label_names
+from bertscape_workers.training.head_labels import label_names
 
 MNLI = ("entailment", "neutral", "contradiction")
 TEXTS = ("a good film", "it was fine", "a poor book")

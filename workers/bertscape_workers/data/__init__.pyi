@@ -1,4 +1,11 @@
-from .class_names import say_numbers as say_numbers
+from .class_names import (
+    NO_LABELS as NO_LABELS,
+    no_label as no_label,
+    say_numbers as say_numbers,
+    whole_number as whole_number,
+    without_labels as without_labels,
+)
+from .quoted_fields import quoting_warnings as quoting_warnings
 from .rows import (
     Row as Row,
     drawn_rows as drawn_rows,

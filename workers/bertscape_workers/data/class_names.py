@@ -1,5 +1,6 @@
 """From what stands in a row's label column to a class of the head."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,7 @@ from bertscape_workers.data.rows import Row
 
 ClassByName = dict[str, int | None]  # None: the head has no such class
 
-_NUMBER = re.compile(r"-?[0-9]+")
-_WHOLE = re.compile(r"[0-9]+(\.0+)?")  # pandas writes 1.0 in a column that has missing values
+_WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 in a column that has missing values
 _GENERIC = re.compile(r"LABEL_[0-9]+")  # what transformers calls a class that was given no name
 _NAMES_TOLD = 10  # of a head's label2id, in a message
 
@@ -23,7 +23,7 @@ class ClassNames:
 
     A number is looked up among the names before it is taken for an index: where it stands as text
     and where it stands as a number, it is the same class. Where all names are numbers there are no
-    indices beside them, because they would be confused.
+    indices beside them, because they would be confused; the name "1.0" is then the number 1.
 
     If the data names its numbers and the head names its classes, a number means its name.
     """
@@ -43,25 +43,19 @@ class ClassNames:
             return self._of_name(row, key, name, by_name)
         index = self._of_value(row.label)
         if index is None or not 0 <= index < self.classes:
-            found = "means that the row has no label" if _is_unlabelled(row) else ""
-            raise self._refusal(row, key, found)
+            raise self._refusal(row, key, no_label(row.label))
         return index
 
     def _of_value(self, value: object) -> int | None:
         match value:
             case str() if value in self.names:
                 return self.names[value]
-            case str() if _WHOLE.fullmatch(value.strip()):
-                return self._of_number(int(value.strip().partition(".")[0]))
             case bool() | float() if str(value) in self.names:
                 return self.names[str(value)]
             case bool():
                 return self.names.get(str(value).lower())
-            case float() if value.is_integer():
-                return self._of_number(int(value))
-            case int() | np.integer():
-                return self._of_number(int(value))
-        return None
+        number = whole_number(value)
+        return None if number is None else self._of_number(number)
 
     def _refusal(self, row: Row, key: str, found: str) -> InvalidInput:
         return InvalidInput.of(
@@ -127,10 +121,13 @@ class ClassNames:
 
     def _of_number(self, number: int) -> int | None:
         named = self.names.get(str(number))
-        return number if named is None and not self._all_numbers() else named
+        if named is not None or not self._all_numbers():
+            return number if named is None else named
+        same = [index for name, index in self.names.items() if whole_number(name) == number]
+        return same[0] if len(same) == 1 else None
 
     def _all_numbers(self) -> bool:
-        return bool(self.names) and all(_NUMBER.fullmatch(name) for name in self.names)
+        return bool(self.names) and all(_WHOLE.fullmatch(name) for name in self.names)
 
     def _expected_name(self) -> str:
         some = list(self.names)[:_NAMES_TOLD]
@@ -146,9 +143,43 @@ class ClassNames:
         return f"a whole number from 0 to {self.classes - 1}, or {name}"
 
 
-def _is_unlabelled(row: Row) -> bool:
-    """GLUE's test splits have -1 throughout, SNLI has it where its annotators disagreed."""
-    return str(row.label).strip() in ("-1", "-1.0")
+def whole_number(label: object) -> int | None:
+    """The whole number that a label is, as 1, 1.0 or "1.0"; None if it is none."""
+    match label:
+        case bool():
+            return None
+        case int() | np.integer():
+            return int(label)
+        case float() | np.floating() if float(label).is_integer():
+            return int(label)
+        case str() if _WHOLE.fullmatch(label.strip()):
+            return int(label.strip().partition(".")[0])
+    return None
+
+
+def no_label(label: object) -> str:
+    """What says that a row has no label; empty if it has one.
+
+    GLUE's test splits have -1 throughout, SNLI has it where its annotators disagreed. A missing
+    value is None in JSON and Parquet, or NaN among floats.
+    """
+    if isinstance(label, str) and not label.strip():
+        return "is empty"
+    if label is None or (isinstance(label, float) and math.isnan(label)) or _is_unlabelled(label):
+        return "means that the row has no label"
+    return ""
+
+
+def _is_unlabelled(label: object) -> bool:
+    return str(label).strip() in ("-1", "-1.0")
+
+
+NO_LABELS = "stands in every row: this split has no labels, like the test splits of GLUE"
+
+
+def without_labels(rows: Sequence[Row]) -> bool:
+    """Whether no row at all has a label, as in the test splits of GLUE."""
+    return bool(rows) and all(_is_unlabelled(row.label) for row in rows)
 
 
 def say_numbers(names: Sequence[str]) -> bool:
@@ -168,13 +199,13 @@ def classes_of(
     Raises:
         InvalidInput: a label that is no class of the head.
     """
-    if rows and "-1" not in names.names and all(map(_is_unlabelled, rows)):
+    if "-1" not in names.names and without_labels(rows):
         raise InvalidInput.of(
             ProblemType.INVALID_DATA,
             f"{key}, {rows[0].place}: label",
             rows[0].label,
             f"a split with labels: {names.expected()}",
-            "stands in every row: this split has no labels, like the test splits of GLUE",
+            NO_LABELS,
         )
     by_name = names.of_data(rows[0].class_names if rows else ())
     return [names.index(row, key, by_name) for row in rows], by_name

@@ -61,6 +61,7 @@ from bertscape_workers.data import (
     fitted_split,
     load_tokenizer,
     point_numbers,
+    quoting_warnings,
     read_rows,
 )
 from bertscape_workers.evaluation import (
@@ -331,7 +332,7 @@ def fingerprints(checkpoints: JobCheckpoints, tell: Progress) -> dict[str, Check
 def tokenized_splits(
     spec: JobSpec, checkpoints: JobCheckpoints, config: Config, tell: Progress
 ) -> tuple[dict[str, TokenizedSplit], list[str]]:
-    """Both splits by name, train and eval, and warnings of what the tokenizer does not know.
+    """Both splits by name, train and eval, and warnings of quoted fields and unknown tokens.
 
     Raises:
         InvalidInput: no tokenizer, one of another vocabulary, or rows or labels that do not do.
@@ -343,9 +344,11 @@ def tokenized_splits(
     warnings: list[str] = []
     for done, name in enumerate(("train", "eval")):
         tell("tokenizing", done, 2)
+        rows = read_rows(spec.data, name)
+        warnings += quoting_warnings(spec.data, name, rows)
         splits[name], found = fitted_split(
             f"data.{name}",
-            read_rows(spec.data, name),
+            rows,
             tokenizer,
             spec.data.max_length,
             vocabulary,
@@ -353,6 +356,7 @@ def tokenized_splits(
             architecture.label_count(plain),
         )
         warnings += found
+        del rows  # before the next split's are read
     tell("tokenizing", 2, 2)
     return splits, warnings
 

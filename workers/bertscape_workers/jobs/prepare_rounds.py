@@ -1,6 +1,7 @@
 """Preparing a surface or a curve that sharpens: as any other, with the examples of all rounds."""
 
 from dataclasses import replace
+from itertools import chain
 
 from bertscape.spec import LandscapeSpec
 from bertscape.values import Findings, Progress
@@ -12,6 +13,7 @@ from bertscape_workers.data import (
     fitted_split,
     further_rows,
     load_tokenizer,
+    quoting_warnings,
 )
 from bertscape_workers.evaluation import EvaluatorInputs, RoundInputs
 from bertscape_workers.jobs.prepare import (
@@ -74,6 +76,7 @@ def _further_splits(
         vocabulary = Vocabulary.of(skeleton(config))
         plain = checkpoints.plane.finetuned.config
         rounds = further_rows(spec.data)
+        warnings += quoting_warnings(spec.data, "train", list(chain.from_iterable(rounds)))
         for done, rows in enumerate(rounds, start=1):
             tell(_STAGE, done - 1, len(rounds))
             split, found = fitted_split(

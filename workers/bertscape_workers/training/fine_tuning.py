@@ -48,8 +48,10 @@ from bertscape_workers.data import (
     Vocabulary,
     fitted_split,
     load_tokenizer,
+    quoting_warnings,
     read_rows,
 )
+from bertscape_workers.training.head_labels import label_names
 from bertscape_workers.training.kept_checkpoints import (
     clear_abandoned,
     drop_state,
@@ -63,7 +65,6 @@ from bertscape_workers.training.kept_checkpoints import (
 from bertscape_workers.training.starting_model import (
     empty_model,
     examples_of,
-    label_names,
     refuse_other_weights,
     starting_model,
 )
@@ -258,7 +259,8 @@ def check(
         with quiet_transformers():
             _model(spec, files, labels)  # a tensor that it lacks is missed here, not later
     warnings = () if scratch else tuple(weight_warnings(files))
-    warnings += tuple(warning for _, told in fitted.values() for warning in told)
+    for name, (_, told) in fitted.items():
+        warnings += (*quoting_warnings(spec.data, name, rows[name]), *told)
     for warning in warnings:
         _log.warning("%s", warning)
     return TrainingInputs(

@@ -5,7 +5,6 @@ of its architecture. The head is always drawn from the seed: those of other chec
 never used.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,16 +22,13 @@ from transformers import (
 from bertscape.values import InvalidInput, ProblemType
 from bertscape_workers.admission import architecture, unused_tensors
 from bertscape_workers.checkpoints import CheckpointFiles, known_tensors, renamed, tensor_names
-from bertscape_workers.data import Row, TokenizedSplit, say_numbers
+from bertscape_workers.data import TokenizedSplit
 
 # What transformers raises for a checkpoint that it cannot read, or build a model of.
 _LOADING_ERRORS = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
     ImportError,  # of a package that the architecture needs
 )
-
-MOST_CLASSES = 1000
-"""Of the labels in the data; with more of them it is probably another kind of column."""
 
 
 def starting_model(
@@ -196,73 +192,6 @@ def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
 
 
 # --- the examples -------------------------------------------------------------------------------
-
-
-def label_names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The classes in the data, in the head's order.
-
-    The data's own names of its numbers, if it has any, in the order of the numbers; else the
-    labels: names in sorted order, or the whole numbers from 0 to K − 1.
-
-    Args:
-        rows: of the training split, at least one.
-
-    Raises:
-        InvalidInput: there is one alone, or more than `MOST_CLASSES`; or the numbers have a gap, or
-            are those of a regression.
-    """
-    named = rows[0].class_names
-    if not say_numbers(named):
-        _refuse_unusable(named)
-        return named
-    found = {str(row.label).strip() for row in rows}
-    if fractions := sorted(filter(_is_fraction, found)):
-        raise _wrong_labels(
-            fractions, f"names or whole numbers of classes, not a regression's values ({_NAMED})"
-        )
-    if len(found) > MOST_CLASSES:
-        raise _wrong_labels(
-            len(found), f"at most {MOST_CLASSES} ({_NAMED})", "different labels are in the data"
-        )
-    if not all(label.isascii() and label.isdecimal() for label in found):
-        names = tuple(sorted(found))
-        if len(names) < 2:
-            raise _wrong_labels(names, "two or more different labels")
-        return names
-    numbers = sorted({int(label) for label in found})
-    if numbers != list(range(len(numbers))) or len(numbers) < 2:
-        raise _wrong_labels(
-            numbers,
-            f"whole numbers from 0 without a gap, two or more ({_NAMED})",
-        )
-    return tuple(str(number) for number in numbers)
-
-
-def _refuse_unusable(names: Sequence[str]) -> None:
-    """Raise `InvalidInput` if no head can have the names that the data has for its numbers."""
-    if len(names) > MOST_CLASSES:
-        raise _wrong_labels(
-            len(names), f"at most {MOST_CLASSES} ({_NAMED})", "classes are named in the data"
-        )
-    if not len(set(names)) == len(names) >= 2:
-        raise _wrong_labels(list(names), "two or more different names of classes")
-    if not all(name.strip() for name in names):
-        raise _wrong_labels(list(names), "text in the name of each class")
-
-
-_NAMED = "or the names of all classes, in order, as training.labels"
-
-
-def _is_fraction(label: str) -> bool:
-    try:
-        number = float(label)
-    except ValueError:
-        return False
-    return math.isfinite(number) and not number.is_integer()
-
-
-def _wrong_labels(value: object, expected: str, found: str = "") -> InvalidInput:
-    return InvalidInput.of(ProblemType.INVALID_DATA, "data.label", value, expected, found)
 
 
 def examples_of(split: TokenizedSplit) -> Dataset[dict[str, Any]]:
