@@ -147,6 +147,9 @@ def test_run_refuses_before_it_works(bert: Inputs, tmp_path: Path) -> None:
     value = bert.spec().to_json()
     with pytest.raises(InvalidInput, match=r"-o: .*in an existing folder"):
         run(RUN, str(spec_file(tmp_path, value)), "-o", str(tmp_path / "no" / "a.h5"))
+    path = spec_file(tmp_path, value)
+    with pytest.raises(InvalidInput, match=r"-o: .*is a file of another kind"):
+        run(RUN, str(path), "-o", str(path))
     value["data"]["train"]["path"] = str(tmp_path / "none.tsv")
     with pytest.raises(InvalidInput, match=r"data\.train\.path: .*none\.tsv"):
         run(RUN, str(spec_file(tmp_path, value)), "-o", str(tmp_path / "a.h5"))

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertscape.cli.service_commands import refuse_unwritable
+from bertscape.cli.output_file import PICTURE, refuse_unwritable
 from bertscape.cli.text import warn_of_failed_checks, write_json, write_line
 from bertscape.values import DONE, Command, InvalidInput, ProblemType
 
@@ -41,7 +41,7 @@ def _plot(options: Namespace) -> int:
 
     output = options.output or options.file.with_suffix(".png")
     picture_format(output)
-    refuse_unwritable(output)
+    refuse_unwritable(output, PICTURE)
     result = read_result(options.file)
     save_figure(_figure(result, options.value), output)
     warn_of_failed_checks([check.to_json() for check in result.self_checks])

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bertscape.cli.service_commands import refuse_unwritable
+from bertscape.cli.output_file import NUMBERS, PAGE, refuse_unwritable
 from bertscape.cli.text import write_line
 from bertscape.values import DONE, Command
 
@@ -31,8 +31,9 @@ def _report(options: Namespace) -> int:
 
     output = options.output or options.study / "report.html"
     results = StudyResults.load(options.study)
-    for path in filter(None, (output, options.json)):
-        refuse_unwritable(path)
+    refuse_unwritable(output, PAGE)
+    if options.json is not None:
+        refuse_unwritable(options.json, NUMBERS)
     write_report(results, output, options.figures, options.json)
     write_line(str(output))
     return DONE

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bertscape.cli.output_file import RESULT, refuse_unwritable
 from bertscape.cli.text import (
     job_text,
     jobs_table,
@@ -20,14 +21,6 @@ from bertscape.values import DONE, JOB_FAILED, Command, InvalidInput, ProblemTyp
 if TYPE_CHECKING:
     from bertscape.http import Client, Job
     from bertscape.results import Result
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Raise `InvalidInput` before any work if the result could not be written."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InvalidInput.of(
-            ProblemType.INVALID_VALUE, "-o", str(path), "a file name in an existing folder"
-        )
 
 
 def _client(options: Namespace) -> "Client":
@@ -89,7 +82,7 @@ def _submit(options: Namespace) -> int:
                 str(options.output),
                 "--wait as well: -o needs --wait",
             )
-        refuse_unwritable(options.output)
+        refuse_unwritable(options.output, RESULT)
     spec = load_spec(options.spec)
     if options.output is not None and spec.result_form is None:
         expected = "no -o for a fine-tuning: its checkpoints stay where the service runs"
@@ -225,7 +218,7 @@ def _add_fetch(parser: ArgumentParser) -> None:
 
 
 def _fetch(options: Namespace) -> int:
-    refuse_unwritable(options.output)
+    refuse_unwritable(options.output, RESULT)
     with _client(options) as client:
         result = _fetch_to(client.job(options.id), options.output)
     share = float(result.evaluated.mean())

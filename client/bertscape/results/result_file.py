@@ -321,7 +321,8 @@ def _reading(source: Source, form: str) -> Iterator[ResultFile]:
     """
     name = str(source) if isinstance(source, str | Path) else "the stream"
     if isinstance(source, str | Path) and not Path(source).is_file():
-        raise refusal(name, form, "no such file", ProblemType.PATH_NOT_FOUND)
+        reason = "not a file" if Path(source).exists() else "no such file"
+        raise refusal(name, form, reason, ProblemType.PATH_NOT_FOUND)
     try:
         # A published file never changes: no lock is needed, and a read-only disk allows none.
         with h5py.File(source, "r", locking=False) as file:

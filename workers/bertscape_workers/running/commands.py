@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
 
-from bertscape.cli import refuse_unwritable, warn_of_failed_checks, write_json, write_line
+from bertscape.cli import RESULT, refuse_unwritable, warn_of_failed_checks, write_json, write_line
 from bertscape.values import DONE, Command, InvalidInput, ProblemType
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _run(options: Namespace) -> int:
     spec = load_spec(options.spec)
     if spec.trains:
         return _train(cast("FinetuneSpec", spec), options, "run")
-    refuse_unwritable(options.output)
+    refuse_unwritable(options.output, RESULT)
 
     from bertscape_workers.running.local_run import run_job
 
@@ -69,6 +69,10 @@ def _train(spec: "FinetuneSpec", options: Namespace, command: str) -> int:
     from bertscape_workers.jobs import train_here
 
     output = options.output.expanduser()
+    if output.exists() and not output.is_dir():
+        raise InvalidInput.of(
+            ProblemType.INVALID_VALUE, "-o", str(output), "a folder, for checkpoints", "is a file"
+        )
     with _stages(f"bertscape {command}: interrupted; checkpoints are in {output}") as stages:
         result = train_here(spec, output, stages, threads=options.threads)
     _report_training(result, as_json=options.json)
