@@ -33,6 +33,8 @@ def test_whole_numbers_on_an_axis_are_exact(low: int, high: int, steps: int) -> 
         (1, 0, 3, "the lower end first"),
         (np.nan, 1, 3, "finite ends"),
         (0, np.inf, 3, "finite ends"),
+        (0, 1e300, 3, r"ends between -1e\+30 and 1e\+30"),
+        (-1e308, 1e308, 3, r"ends between -1e\+30 and 1e\+30"),
     ],
 )
 def test_impossible_axes(low: float, high: float, count: int, expected: str) -> None:

@@ -3,6 +3,7 @@
 Figures are made without pyplot, so that nothing here needs a display or changes global state.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def plot_surface(surface: Surface, values: Sequence[str] = DEFAULT_VALUES) -> Fi
     if not values:
         raise InvalidInput.of(ProblemType.INVALID_VALUE, "value", [], "at least one value")
     figure = _plot_curve(surface, values) if surface.beta is None else _plot_maps(surface, values)
-    figure.suptitle(surface_title(surface), fontsize="medium")
+    figure.suptitle(surface_title(surface), fontsize="medium", parse_math=False)
     _warn(figure, {"": surface})
     return figure
 
@@ -74,7 +75,7 @@ def plot_side_by_side(surfaces: Mapping[str, Surface], value: str = "train_loss"
     drawn = None
     for axes, (title, surface) in zip(panels, surfaces.items(), strict=True):
         drawn = draw_map(axes, surface, value, scale)
-        axes.set_title(f"{title}\n{summary(surface)}", fontsize="medium")
+        axes.set_title(f"{title}\n{summary(surface)}", fontsize="medium", parse_math=False)
         axes.set_xlabel(x_label(surface))
     panels[0].set_ylabel(y_label(next(iter(surfaces.values()))))
     color_bar(figure, drawn, panels, scale).set_label(value_name(value))
@@ -91,7 +92,9 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         OSError: it could not be written.
     """
     kind = picture_format(Path(path))
-    with publishing(Path(path)) as file:
+    with publishing(Path(path)) as file, warnings.catch_warnings():
+        # A name may hold letters that matplotlib's font lacks: they are drawn as boxes.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format=kind, dpi=150)
 
 

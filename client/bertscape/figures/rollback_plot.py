@@ -47,7 +47,7 @@ def plot_rollback(rollback: Rollback) -> Figure:
         draw_changes(axes, rollback, what)
     panels[0].set_ylabel("put back to θ0")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle(_title(rollback), fontsize="medium")
+    figure.suptitle(_title(rollback), fontsize="medium", parse_math=False)
     _warn(figure, rollback)
     return figure
 

@@ -13,6 +13,7 @@ from bertscape.values.errors import InvalidInput, ProblemType
 
 DEFAULT_LOW, DEFAULT_HIGH, DEFAULT_COUNT = -4.0, 4.0, 40  # Hao et al. 2019, §3
 DEFAULT_TILE_POINTS = 4
+FARTHEST = 1e30  # of an end: a worker moves by it in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Axis:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high)):
             raise _invalid("grid", [self.low, self.high, self.count], "finite ends")
+        if max(abs(self.low), abs(self.high)) > FARTHEST:
+            between = f"ends between -{FARTHEST:g} and {FARTHEST:g}"
+            raise _invalid("grid", [self.low, self.high, self.count], between)
         if self.count < 2:
             raise _invalid("grid", [self.low, self.high, self.count], "at least 2 points")
         if not self.low < self.high:
