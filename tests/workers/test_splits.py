@@ -47,6 +47,15 @@ def test_long_examples_are_cut() -> None:
     assert build([row("a " * 50)], max_length=10).lengths.tolist() == [10]
 
 
+@pytest.mark.parametrize("text", ["|", "|a film", "a film|", "a|it", "a " * 50 + "|it"])
+def test_an_example_alone_has_the_tokens_that_it_has_among_others(text: str) -> None:
+    split = build([row(text)], max_length=10)
+    (alone,) = split.sample
+    assert alone.columns["input_ids"] == split.tokens.tolist()
+    assert split.token_types is not None
+    assert alone.columns["token_type_ids"] == split.token_types.tolist()
+
+
 def test_a_model_without_token_types_gets_none() -> None:
     vocabulary = Vocabulary(tokens=len(VOCABULARY), token_types=0)
     assert build([row("a|it")], vocabulary).token_types is None

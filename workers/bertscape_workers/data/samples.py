@@ -44,11 +44,15 @@ def sample_of(
     """
     count = min(_EXAMPLES, len(rows))
     places = by_length[np.linspace(len(rows) - 1, 0, count).astype(np.int64)]
-    given = [
-        tokenizer(*rows[place].texts, truncation=True, max_length=max_length, verbose=False)
-        for place in places
-    ]
+    given = [_alone(rows[place], tokenizer, max_length) for place in places]
     return tuple(
-        SampleExample(int(place), dict(columns), int(labels[place]))
+        SampleExample(int(place), columns, int(labels[place]))
         for place, columns in zip(places, given, strict=True)
     )
+
+
+def _alone(row: Row, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list[int]]:
+    # In lists of one: of a pair of plain strings the tokenizer drops a second text that is empty.
+    texts = ([text] for text in row.texts)
+    given = tokenizer(*texts, truncation=True, max_length=max_length, verbose=False)
+    return {name: values[0] for name, values in given.items()}

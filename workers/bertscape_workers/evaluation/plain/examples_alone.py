@@ -5,6 +5,7 @@ neither. Here each example comes from the tokenizer, unpadded and alone.
 """
 
 import inspect
+import logging
 import math
 from collections.abc import Mapping
 
@@ -16,6 +17,8 @@ from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data import Outcomes, SampleExample, TokenizedSplit
 from bertscape_workers.evaluation.plain.self_checks import exact_logits
 from bertscape_workers.evaluation.plain.untaken import untaken
+
+_log = logging.getLogger(__name__)
 
 # For one example's loss. Its rounding is ten times that of a mean; faults are far above it.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
@@ -94,6 +97,11 @@ def with_sample(
                 "a model whose answer to an example depends on that example alone",
                 f"is a {model_type} model: an example of data.{split} (number {place + 1}) has the "
                 f"loss {losses[place]:.6g} alone, and {other:.6g} among the others",
+            )
+        for place, other in apart.items():
+            _log.warning(
+                "self-check of %s: data.%s number %d has the loss %r alone, %r among the others",
+                *(check.checkpoint, split, place + 1, losses[place], other),
             )
         if apart:
             check = check.model_copy(update={"passed": False})
