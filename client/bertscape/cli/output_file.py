@@ -1,16 +1,19 @@
 """The file that a command is to write, looked at before any work."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from bertscape.values import InvalidInput, ProblemType
 
-RESULT = {"an HDF5 file": (b"\x89HDF\r\n\x1a\n",)}
-PICTURE = {"a picture": (b"\x89PNG\r\n", b"%PDF-", b"<?xml", b"<svg")}
-PAGE = {"an HTML page": (b"<!doctype html", b"<!DOCTYPE html")}
-NUMBERS = {"JSON": (b"{",)}
+Kind = Mapping[str, tuple[bytes, ...]]
+
+RESULT: Kind = {"an HDF5 file": (b"\x89HDF\r\n\x1a\n",)}
+PICTURE: Kind = {"a picture": (b"\x89PNG\r\n", b"%PDF-", b"<?xml", b"<svg")}
+PAGE: Kind = {"an HTML page": (b"<!doctype html", b"<!DOCTYPE html")}
+NUMBERS: Kind = {"JSON": (b"{",)}
 
 
-def refuse_unwritable(path: Path, kind: dict[str, tuple[bytes, ...]]) -> None:
+def refuse_unwritable(path: Path, kind: Kind) -> None:
     """Raise `InvalidInput` if the file could not be written, or would replace something else.
 
     A file is replaced only by one of its own kind. So a spec, a data file or a device that is
