@@ -69,7 +69,10 @@ async def test_what_a_job_would_take(run_service: Any, rows: Any) -> None:
         assert found.object_store is not None
         assert found.disk is not None
         assert set(found.unknown) == {"seconds"}
-        assert "no surface, curve or rollback of a bert 4 × 8 model" in found.unknown["seconds"]
+        assert found.unknown["seconds"] == (
+            "no surface, curve or rollback was measured yet of bert 4 × 8 in fp32 on a CPU with 1 "
+            "thread for each worker; one that is completed here makes it known"
+        )
         assert found.seconds is None
         assert (await service.http.get("/v1/jobs")).json()["jobs"] == []
 
@@ -127,7 +130,7 @@ async def test_trainings_have_rates_of_their_own(run_service: Any, rows: Any) ->
     async with run_service() as service:
         await service.ended((await service.submit(rows.spec()))["id"])
         before = await estimate(service, rows.training())
-        assert "no training of a bert 4 × 8 model" in before.unknown["seconds"]
+        assert "no training was measured yet of bert 4 × 8 in auto" in before.unknown["seconds"]
         assert before.disk is not None
         await service.ended((await service.submit(rows.training()))["id"])
         after = await estimate(service, rows.training())
@@ -152,6 +155,18 @@ async def test_what_no_tokenizer_tells_has_a_reason(run_service: Any, inputs: An
     assert (found.train.tokens, found.flops, found.seconds) == (None, None, None)
     assert {"tokens", "flops", "seconds"} == set(found.unknown)
     assert found.memory_per_worker is not None
+
+
+@pytest.mark.anyio
+async def test_rounds_are_not_foretold(run_service: Any, rows: Any) -> None:
+    spec = rows.spec(until={"stderr": 0.02})
+    spec["data"]["train"]["examples"] = 3
+    async with run_service() as service:
+        await service.ended((await service.submit(rows.spec()))["id"])
+        found = await estimate(service, spec)
+        assert found.seconds is None
+        assert "`until` decides" in found.unknown["seconds"]
+        assert (found.train.examples, found.points) == (3, 12)
 
 
 WRONG: dict[str, Any] = {

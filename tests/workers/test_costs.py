@@ -152,6 +152,9 @@ def test_a_training_is_counted_in_steps(bert: Inputs) -> None:
     assert found.count == 8
     passes = 3 * 4 * encoder.whole(train) + 5 * encoder.whole(evaluation)  # 0, and each epoch
     assert found.total == pytest.approx(passes)
+    grouped = work_of(training(bert, batches="by_length"), encoder, train, evaluation)
+    assert grouped is not None
+    assert (found.model, grouped.model) == ("bert 8 × 16", "bert 8 × 16 in batches by length")
     none = work_of(training(bert, epochs=0), encoder, train, evaluation)
     assert none is not None
     assert (none.count, none.total) == (1, encoder.whole(evaluation))

@@ -90,7 +90,7 @@ class Estimator:
     def _seconds(self, spec: JobSpec, work: Work | None, workers: Workers) -> _Seconds:
         if work is None:
             return _Seconds(reason="the number of operations is not known")
-        if getattr(spec, "until", None) is not None:
+        if spec.sharpens:
             return _Seconds(reason=_ROUNDS)
         if workers.device is None:
             return _Seconds(reason="no worker is connected")
@@ -117,8 +117,9 @@ class Estimator:
 def _unmeasured(spec: JobSpec, key: RateKey) -> str:
     what = "training" if spec.trains else "surface, curve or rollback"
     return (
-        f"no {what} of a {key.model} model was measured in {key.precision} on {key.device} with "
-        f"{key.threads} threads each yet; one that is completed here makes it known"
+        f"no {what} was measured yet of {key.model} in {key.precision} on {key.device} with "
+        f"{key.threads} {'thread' if key.threads == 1 else 'threads'} for each worker; one that is "
+        "completed here makes it known"
     )
 
 

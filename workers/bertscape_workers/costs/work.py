@@ -18,7 +18,7 @@ _ROUNDED = 10  # evaluations that measure a precision: five points in two precis
 class Work:
     """FLOPs of one job, as `bertscape_workers.costs.flops` counts them."""
 
-    model: str  # as `Encoder.name`
+    model: str  # whose rate decides: `Encoder.name`, and what else makes a training faster
     preparing: float  # by one worker, before the first point; 0 if they are not what takes time
     once: float  # by each worker, at its first point
     each: float  # of a point; of a training, of an optimizer step with its share of evaluations
@@ -78,7 +78,9 @@ def _training(spec: FinetuneSpec, encoder: Encoder, train: Lengths, evaluation: 
     trained = FORWARD_AND_BACKWARD * passes * encoder.whole(train)
     evaluated = training.checkpoints(train.examples) * encoder.whole(evaluation)
     count = max(steps, 1)
-    return Work(encoder.name, 0.0, 0.0, (trained + evaluated) / count, count)
+    # Padding is not counted, and this makes it less.
+    grouped = " in batches by length" if training.batches == "by_length" else ""
+    return Work(encoder.name + grouped, 0.0, 0.0, (trained + evaluated) / count, count)
 
 
 def _is_rounded(spec: LandscapeSpec | RollbackSpec) -> bool:
