@@ -331,8 +331,8 @@ def train(
         kept: told once each checkpoint after that of step 0 is whole.
 
     Raises:
-        InvalidInput: the checkpoint is no longer the one that was checked, or its model cannot
-            take a batch.
+        InvalidInput: the checkpoint is no longer the one that was checked, its model cannot
+            take a batch, or the loss is no longer finite.
         CheckpointNotWritten: the disk refuses a checkpoint.
         Stopped: `stop` said so.
     """

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from bertscape.spec import FINETUNE_NUMBERS
-from bertscape.values import LogEntry
+from bertscape.values import InvalidInput, LogEntry, ProblemType
 from bertscape_workers.data import error_rate, mean_loss, outcomes_of
 from bertscape_workers.evaluation import untaken
 from bertscape_workers.training.kept_checkpoints import drop_state_before, writing
@@ -35,18 +35,46 @@ class FineTuningTrainer(Trainer):
     """Keeps whole checkpoints, and measures the evaluation split as surfaces do."""
 
     _place: Path | None = None  # where a checkpoint is being written
+    _diverged: torch.Tensor | None = None  # the first step whose loss was not finite, or 0
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Log `FINETUNE_NUMBERS` of the evaluation split; in float32, whatever training uses."""
         with _plain_forward(self.model):
             found = self.evaluation_loop(self.get_eval_dataloader(), "evaluation", False)
         numbers = measure(np.asarray(found.predictions), np.asarray(found.label_ids))
+        if self.state.global_step > 0 and not math.isfinite(numbers[0]):
+            raise self._divergence("the loss of data.eval", self.state.global_step)
         metrics = dict(zip(FINETUNE_NUMBERS, numbers, strict=True))
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def training_step(self, *args: Any, **named: Any) -> torch.Tensor:
+        """As the Trainer; notes a loss that is not finite on the device, without waiting for it."""
+        loss = super().training_step(*args, **named)
+        if self._diverged is None:
+            self._diverged = torch.zeros((), dtype=torch.long, device=loss.device)
+        here = (self._diverged == 0) & ~torch.isfinite(loss)
+        self._diverged.masked_fill_(here, self.state.global_step + 1)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer; ends a run whose loss is not finite, since its weights are then none."""
+        super().log(logs, start_time)
+        if "loss" in logs and self._diverged is not None and (step := int(self._diverged)):
+            raise self._divergence("the loss of data.train", step)
+
+    def _divergence(self, what: str, step: int) -> InvalidInput:
+        return InvalidInput.of(
+            ProblemType.INVALID_VALUE,
+            "training.learning_rate",
+            self.args.learning_rate,
+            "a rate (or a longer warmup, or fp32) at which weights and losses stay finite; the "
+            "checkpoints before that step are kept",
+            f"made {what} not finite at step {step}",
+        )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(train_dataset)
@@ -64,6 +92,9 @@ class FineTuningTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         output = Path(str(self.args.output_dir))
+        for name, value in self.model.named_parameters():  # type: ignore[union-attr]  # as above
+            if not torch.isfinite(value).all():
+                raise self._divergence(name, self.state.global_step)
         with writing(output) as self._place:
             super()._save_checkpoint(model, trial)
         self._place = None
