@@ -14,6 +14,7 @@ from .errors import (
     ServiceError as ServiceError,
     ServiceUnreachable as ServiceUnreachable,
     SurfaceFileError as SurfaceFileError,
+    brief as brief,
     one_line as one_line,
     shortened as shortened,
 )

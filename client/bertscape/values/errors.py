@@ -236,6 +236,19 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def brief(error: object, length: int = 200) -> str:
+    """`one_line`, cut between two words so that a message stays a line.
+
+    >>> brief("the disk is full", 12)
+    'the disk is…'
+    """
+    text = one_line(error)
+    if len(text) <= length:
+        return text
+    head = text[:length]
+    return (head.rpartition(" ")[0] or head[:-1]) + "…"
+
+
 def shortened(value: object, length: int = 200) -> str:
     """`repr(value)`, cut to `length` characters so that a message stays a line."""
     text = value if isinstance(value, str) else repr(value)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 from bertscape_workers.admission import COMPLETE_CHECKPOINT_HINT, TensorHeader, unused_tensors
 from bertscape_workers.checkpoints.checkpoints import (
     CheckpointFiles,
@@ -109,7 +109,7 @@ def whole_config(files: CheckpointFiles, family: str) -> Config:
 
 
 def _unreadable(files: CheckpointFiles, expected: str, error: Exception) -> InvalidInput:
-    found = f"({' '.join(str(error).split())[:200]})"
+    found = f"({brief(error)})"
     return InvalidInput.of(ProblemType.INVALID_CHECKPOINT, files.key, files.source, expected, found)
 
 

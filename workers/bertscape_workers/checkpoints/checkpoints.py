@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from bertscape.spec import Checkpoint, Hub, JobOutput, plain
-from bertscape.values import CheckpointFound, InvalidInput, ProblemType
+from bertscape.values import CheckpointFound, InvalidInput, ProblemType, brief
 from bertscape_workers.admission import (
     CONFIG_FILE,
     FLOATING,
@@ -127,7 +127,7 @@ def _snapshot(checkpoint: Hub, key: str) -> Path:
             key,
             f"{checkpoint.hub}{revision}",
             "a model on the hub or in its local cache",
-            f"({' '.join(str(error).split())[:200]})",
+            f"({brief(error)})",
         ) from error
 
 

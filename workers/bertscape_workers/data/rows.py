@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertscape.spec import Data, Split, Until, data_format
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 from bertscape_workers.admission import (
     json_objects,
     no_examples,
@@ -245,7 +245,7 @@ def _parquet_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
                 f"{key}.path",
                 str(path),
                 "a whole Parquet file, its text in UTF-8",
-                f"({' '.join(str(error).split())[:200]})",
+                f"({brief(error)})",
             ) from error
 
 
@@ -262,7 +262,7 @@ def _dataset_records(split: Split, key: str, data: Data) -> Iterator[_Record]:
             f"{key}.dataset",
             source_name(split),
             "a dataset on the hub or in the local cache, with that config, split and revision",
-            f"({' '.join(str(error).split())[:200]})",
+            f"({brief(error)})",
         ) from error
     columns = (*data.text, data.label)
     present = [column for column in dict.fromkeys(columns) if column in table.column_names]

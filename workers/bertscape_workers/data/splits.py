@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 from bertscape_workers.admission import has_tokenizer, refuse_repeated_settings
 from bertscape_workers.checkpoints import CheckpointFiles
 from bertscape_workers.data.class_names import ClassByName, ClassNames, classes_of
@@ -125,7 +125,7 @@ def _load(files: CheckpointFiles) -> PreTrainedTokenizerBase:
             "model.tokenizer",
             files.source,
             "a tokenizer that transformers can load",
-            f"({' '.join(str(error).split())[:200]})",
+            f"({brief(error)})",
         ) from error
 
 

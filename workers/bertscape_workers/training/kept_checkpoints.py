@@ -16,7 +16,7 @@ from pathlib import Path
 
 from transformers import TrainerState
 
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 from bertscape_workers.admission import HeldElsewhere, sign, take
 
 _LOG = "trainer_state.json"
@@ -162,7 +162,7 @@ def _sync(path: Path) -> None:
 
 def _why(place: Path, error: Exception) -> str:
     """The folder and the disk's message, which torch does not hand on."""
-    reason = " ".join(str(error).split())[:200]
+    reason = brief(error)
     refusal = _refusal(place)
     if refusal is not None and refusal not in reason:
         reason += f" ({refusal})"

@@ -19,7 +19,7 @@ from transformers import (
     set_seed,
 )
 
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 from bertscape_workers.admission import architecture, unused_tensors
 from bertscape_workers.checkpoints import CheckpointFiles, known_tensors, renamed, tensor_names
 from bertscape_workers.data import TokenizedSplit
@@ -187,7 +187,7 @@ def _checkpoint_errors(files: CheckpointFiles) -> Iterator[None]:
             files.key,
             files.source,
             "config.json and safetensors of a model that transformers can classify sequences with",
-            f"({' '.join(str(error).split())[:200]})",
+            f"({brief(error)})",
         ) from error
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, ProblemType, brief
 
 # What transformers' models raise about a length or a token that they cannot take. A device that
 # fails and memory that runs out say nothing of the example.
@@ -34,7 +34,7 @@ def untaken(key: str, source: str, model_type: str, example: str) -> Iterator[No
     except _OF_THE_EXAMPLE as error:
         if _NO_MEMORY in str(error):
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = brief(error)
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
             key,
