@@ -29,6 +29,7 @@ from .values import (
     Findings as Findings,
     Grid as Grid,
     InvalidInput as InvalidInput,
+    JobEstimate as JobEstimate,
     JobFailed as JobFailed,
     JobStatus as JobStatus,
     KeptCheckpoint as KeptCheckpoint,

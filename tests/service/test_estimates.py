@@ -70,8 +70,8 @@ async def test_what_a_job_would_take(run_service: Any, rows: Any) -> None:
         assert found.disk is not None
         assert set(found.unknown) == {"seconds"}
         assert found.unknown["seconds"] == (
-            "no surface, curve or rollback was measured yet of bert 4 × 8 in fp32 on a CPU with 1 "
-            "thread for each worker; one that is completed here makes it known"
+            "no surface, curve or rollback was measured yet of bert 4 × 8 in precision fp32 on a "
+            "CPU with 1 thread for each worker; one that is completed here makes it known"
         )
         assert found.seconds is None
         assert (await service.http.get("/v1/jobs")).json()["jobs"] == []
@@ -130,7 +130,10 @@ async def test_trainings_have_rates_of_their_own(run_service: Any, rows: Any) ->
     async with run_service() as service:
         await service.ended((await service.submit(rows.spec()))["id"])
         before = await estimate(service, rows.training())
-        assert "no training was measured yet of bert 4 × 8 in auto" in before.unknown["seconds"]
+        assert (
+            "no training was measured yet of bert 4 × 8 in precision auto"
+            in before.unknown["seconds"]
+        )
         assert before.disk is not None
         await service.ended((await service.submit(rows.training()))["id"])
         after = await estimate(service, rows.training())

@@ -117,9 +117,9 @@ class Estimator:
 def _unmeasured(spec: JobSpec, key: RateKey) -> str:
     what = "training" if spec.trains else "surface, curve or rollback"
     return (
-        f"no {what} was measured yet of {key.model} in {key.precision} on {key.device} with "
-        f"{key.threads} {'thread' if key.threads == 1 else 'threads'} for each worker; one that is "
-        "completed here makes it known"
+        f"no {what} was measured yet of {key.model} in precision {key.precision} on {key.device} "
+        f"with {key.threads} {'thread' if key.threads == 1 else 'threads'} for each worker; one "
+        "that is completed here makes it known"
     )
 
 
