@@ -1,15 +1,32 @@
 """What a job would take, before it is submitted, and how far off that was."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.service.conftest import find_for_training
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from bertscape.spec import FinetuneSpec, parse_spec
 from bertscape.values import JobEstimate, ProblemType
+from bertscape_service.estimation import note_rates
 from bertscape_service.estimation.rates import predicted_seconds
-from bertscape_service.journal import MeasuredRate, RateKey
+from bertscape_service.journal import (
+    AttemptRow,
+    EstimatedWork,
+    Journal,
+    MeasuredRate,
+    NewJob,
+    Outcome,
+    RateKey,
+    RunFacts,
+    TileRow,
+)
+from bertscape_service.scheduling import JobState
 
 ROWS = 6
 WORDS = 3  # of each row; [CLS] and [SEP] are two tokens more
@@ -284,6 +301,73 @@ async def test_what_stands_in_does_not_open_other_doors(
             "/v1/jobs:estimate", json=spec, params={"stand_in": str(rows.folder / "start")}
         )
     assert answer.json()["type"] == ProblemType.PATH_NOT_ALLOWED.uri
+
+
+# --- what is written down of a job that is done -------------------------------------------------
+
+WORK = EstimatedWork(9.0, KEY.model, 100.0, 10.0, 2.0, 12)
+
+
+def attempt(tile: int | None, worker: str, began: float, seconds: float) -> AttemptRow:
+    return AttemptRow(tile, 1, worker, KEY.device, Outcome.DONE, began, seconds)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path / "journal.sqlite3")
+    yield opened
+    opened.close()
+
+
+def test_rates_count_work_alone(journal: Journal, inputs: Any, find: Any) -> None:
+    spec = parse_spec(inputs.spec())
+    journal.add_job(NewJob("a", spec, 6, "sha"))
+    journal.keep_estimate("a", WORK)
+    journal.add_attempt("a", attempt(None, "w-1", 10.0, 5.0))
+    journal.pin("a", find(spec, evaluator="packed"), RunFacts(2, 1, {}))
+    numbers = np.zeros((6, len(spec.number_names)))
+    journal.add_tile("a", TileRow(0, numbers), attempt(0, "w-1", 20.0, 3.0))
+    # The service was away for a while, and so another worker has the second tile.
+    journal.add_tile("a", TileRow(1, numbers), attempt(1, "w-2", 1000.0, 4.0)).result()
+    note_rates(journal, "a")
+    journal.settled().result()
+    assert journal.rates(KEY, "preparing", 9) == (
+        MeasuredRate("preparing", 100.0, 1, 5.0, "packed"),
+    )
+    once_for_each = 2 * 10.0 + 12 * 2.0
+    assert journal.rates(KEY, "points", 9) == (
+        MeasuredRate("points", once_for_each, 12, 7.0, "packed"),
+    )
+    row = journal.job("a")
+    assert row is not None
+    assert row.taken == 1004.0 - 10.0
+
+
+def test_a_training_that_was_begun_twice_measures_no_rate(journal: Journal, inputs: Any) -> None:
+    spec = parse_spec(inputs.training())
+    assert isinstance(spec, FinetuneSpec)
+    journal.add_job(NewJob("a", spec, 1, "sha"))
+    journal.keep_estimate("a", WORK)
+    journal.add_attempt("a", attempt(None, "w-1", 10.0, 5.0))
+    journal.pin("a", find_for_training(spec), RunFacts(1, 1, {}))
+    journal.add_attempt("a", replace(attempt(0, "w-1", 20.0, 3.0), outcome=Outcome.LOST))
+    journal.add_tile("a", TileRow(0, np.zeros((1, 4))), attempt(0, "w-2", 30.0, 4.0)).result()
+    note_rates(journal, "a")
+    journal.settled().result()
+    auto = replace(KEY, precision="auto")
+    assert journal.rates(auto, "steps", 9) == ()
+    assert len(journal.rates(auto, "preparing", 9)) == 1
+
+
+def test_an_ended_job_is_not_estimated_any_more(journal: Journal, inputs: Any) -> None:
+    journal.add_job(NewJob("a", parse_spec(inputs.spec()), 6, "sha"))
+    journal.end_job("a", JobState.CANCELLED)
+    journal.keep_estimate("a", WORK).result()
+    note_rates(journal, "a")
+    journal.settled().result()
+    row = journal.job("a")
+    assert row is not None
+    assert (row.estimate, row.taken) == (None, None)
 
 
 # --- rates --------------------------------------------------------------------------------------
