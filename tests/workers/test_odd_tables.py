@@ -1,8 +1,13 @@
 """Data files as people have them: compressed, of other separators and encodings, half broken."""
 
+import bz2
 import csv
 import gzip
+import io
 import json
+import lzma
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +173,87 @@ def test_what_a_file_seems_to_be_is_said(
         assert message in header_refusal(path)
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.tsv", "text\tlabel\n")
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("text\tlabel"))
+    return file.getvalue()
+
+
+def columns_as_parquet() -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"text": ["a"], "label": [0]}), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "told", "advice"),
+    [
+        (gzip.compress(b"text\tlabel\n"), "is gzip", "as in .tsv.gz"),
+        (columns_as_parquet(), "is a Parquet file", ".parquet"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file", "or Parquet"),
+        (zipped(), "is a zip archive", "unpack it"),
+        (tarred(), "is a tar archive", "unpack it"),
+        (bz2.compress(b"text\tlabel\n"), "is bzip2", "unpack it"),
+        (lzma.compress(b"text\tlabel\n"), "is xz", "unpack it"),
+        (POINTER, "is a Git LFS pointer", "`git lfs pull` fetches it"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.json", "a.tsv.gz", "a.parquet"])
+def test_what_a_file_is_whatever_its_name(
+    tmp_path: Path, name: str, content: bytes, told: str, advice: str
+) -> None:
+    if name == "a.parquet" and "Parquet file" in told:
+        return
+    path = write(tmp_path / name, content)
+    for message in (refusal(path), header_refusal(path)):
+        assert told in message
+        assert advice in message
+        assert "UTF-16" not in message
+
+
+def test_a_name_that_promises_gzip(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv.gz").write_bytes(b"text\tlabel\na\t0\n")
+    assert "is not compressed: name it a.tsv" in refusal(tmp_path / "a.tsv.gz")
+    (tmp_path / "a.tsv.gz").write_bytes(columns_as_parquet())
+    assert "is a Parquet file" in refusal(tmp_path / "a.tsv.gz")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x04\x95" + bytes(90), b"\0\1\xff\0\0" * 9, b"\xfe\0" + b"a" * 90]
+)
+def test_other_bytes_are_no_utf_16(tmp_path: Path, content: bytes) -> None:
+    message = refusal(write(tmp_path / "a.tsv", content))
+    assert "UTF-16" not in message
+    assert "zero bytes" in message
+
+
+def test_words_that_other_formats_begin_with_may_be_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "PAR1\ttext\tlabel\nx\ta\t0\n")
+    assert read_rows(data(path), "train") == [Row("line 2", ("a",), "0")]
+
+
+def test_a_quoted_header_is_called_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", '"text"\t"label"\n"a"\t"0"\n')
+    assert "which has it in quotes: a TSV has none" in header_refusal(path)
+
+
+def test_a_separator_inside_quotes_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", 'text\tlabel\n"a\tb"\t0\n')
+    message = refusal(path)
+    assert "line 2' has 3; expected 2 columns, as in the header; it has a quote at one" in message
+
+
 # ---------------------------------------------------------------------------- quoted fields
 
 
@@ -215,6 +301,7 @@ def test_blank_lines_at_the_end_are_not_rows(tmp_path: Path, name: str, end: str
 def test_a_blank_line_between_rows_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "text\tlabel\na\t0\n\nb\t1\n")
     assert "a.tsv, line 3' has 1; expected 2 columns" in refusal(path)
+    assert refusal(path).endswith("as in the header; the line is blank")
 
 
 def test_a_file_of_blank_lines_is_empty(tmp_path: Path) -> None:

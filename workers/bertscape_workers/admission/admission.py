@@ -23,6 +23,7 @@ from bertscape_workers.admission.safetensors_headers import (
     has_tokenizer,
     lacking,
     read_json,
+    refuse_no_folder,
     refuse_repeated_settings,
     tensor_headers,
 )
@@ -256,10 +257,8 @@ class _Folder:
 
 def _check_tokenizer(spec: JobSpec) -> None:
     path = dict(_paths(spec)).get(_TOKENIZER)
-    if path is not None and not Path(path).is_dir():
-        raise InvalidInput.of(
-            ProblemType.PATH_NOT_FOUND, _TOKENIZER, path, "a folder with a tokenizer"
-        )
+    if path is not None:
+        refuse_no_folder(Path(path), _TOKENIZER, "a folder with a tokenizer")
     found = next(filter(has_tokenizer, _tokenizers(spec)), None)
     if found is not None:
         refuse_repeated_settings(found, _TOKENIZER)
@@ -281,6 +280,7 @@ def _architectures(spec: JobSpec) -> Iterator[dict[str, Any]]:
     """The config of a random start, if it is a folder."""
     path = dict(_folders(spec)).get(_PRETRAINED)
     if path is not None and _PRETRAINED in spec.weightless:
+        refuse_no_folder(Path(path), _PRETRAINED)
         yield read_json(Path(path) / CONFIG_FILE, _PRETRAINED)
 
 
@@ -340,9 +340,11 @@ def _check_tensors(finetuned: _Folder, folder: _Folder) -> None:
     for name, tensor in folder.tensors.items():
         there[name] = tensor.shape
         there.setdefault(name.partition(".")[2], tensor.shape)
-    wanted = finetuned.backbone()
+    family = unused_tensors.Family.of(finetuned.config)
+    wanted = {n: shape for n, shape in finetuned.backbone().items() if family.counts(n)}
     missing = [name for name in wanted if name not in there]
     if missing:
+        family.refuse_foreign(missing, finetuned.key, str(finetuned.path))
         raise lacking(
             missing,
             folder.key,

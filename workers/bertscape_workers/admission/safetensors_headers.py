@@ -14,6 +14,7 @@ from typing import Any
 
 from bertscape.spec import repeated_key
 from bertscape.values import InvalidInput, ProblemType
+from bertscape_workers.admission.text_files import file_kind
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -26,7 +27,12 @@ COMPLETE_CHECKPOINT_HINT = (
 
 # Of a tokenizer. Its vocabulary is checked against the text, and is the tokenizer's own to read.
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-_SHARD_OR_ADAPTER = re.compile(r"(?:model-\d+-of-\d+|adapter_model)\.safetensors")
+_SHARD_OR_ADAPTER = re.compile(
+    r"(?:model-\d+-of-\d+|adapter_model)\.safetensors|adapter_model\.bin|adapter_config\.json"
+)
+_OTHER_WEIGHTS = re.compile(r"pytorch_model.*\.bin|tf_model.*\.h5|flax_model.*\.msgpack")
+_OF_A_RUN = re.compile(r"checkpoint-(\d+)")
+_TOKENIZER_FILE = re.compile(r"tokenizer.*|vocab.*|merges\.txt|.*\.model")
 _VARIANT = re.compile(r"model\.[^.]+(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?")
 # What torch.compile and DistributedDataParallel put before every name of the model inside.
 WRAPPERS = ("_orig_mod.", "module.")
@@ -53,10 +59,7 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
     Raises:
         InvalidInput: the folder does not exist, or has no safetensors file.
     """
-    if not folder.is_dir():
-        raise InvalidInput.of(
-            ProblemType.PATH_NOT_FOUND, key, str(folder), "a checkpoint folder", "does not exist"
-        )
+    refuse_no_folder(folder, key)
     if (folder / SINGLE_FILE).is_file():
         return (folder / SINGLE_FILE,)
     if (folder / INDEX_FILE).is_file():
@@ -65,12 +68,38 @@ def weight_files(folder: Path, key: str) -> tuple[Path, ...]:
     raise InvalidInput.of(ProblemType.INVALID_CHECKPOINT, key, str(folder), expected, found)
 
 
+def refuse_no_folder(folder: Path, key: str, expected: str = "a checkpoint folder") -> None:
+    """Raise `InvalidInput` if a path is no folder; a file's message names its folder."""
+    if folder.is_dir():
+        return
+    found = "does not exist"
+    if folder.is_file():
+        found, expected = "is a file", f"{expected}, as the file's own, {str(folder.parent)!r}"
+    raise InvalidInput.of(ProblemType.PATH_NOT_FOUND, key, str(folder), expected, found)
+
+
+def _checkpoints_of_a_run(folder: Path) -> str:
+    """The `checkpoint-<step>` folders in a folder, for a message; empty if there are none."""
+    if not folder.is_dir():
+        return ""
+    steps = sorted(
+        int(match[1])
+        for path in folder.iterdir()
+        if (match := _OF_A_RUN.fullmatch(path.name)) and path.is_dir()
+    )
+    some = [f"checkpoint-{step}" for step in (steps if len(steps) <= 4 else steps[:3])]
+    more = [] if len(steps) <= 4 else ["…", f"checkpoint-{steps[-1]}"]
+    return ", ".join([*some, *more])
+
+
 def _without_weights(folder: Path, key: str) -> tuple[str, str]:
     """What was expected, and what a folder holds from which no weights can be read."""
     if (folder / ADAPTER_FILE).is_file():
         base = read_json(folder / ADAPTER_FILE, key).get("base_model_name_or_path")
         merged = "a whole model: load base and adapter, call PEFT's merge_and_unload(), save that"
         return merged, f"is an adapter of {base}, without the weights of its base"
+    if run := _checkpoints_of_a_run(folder):
+        return "one of them", f"is the folder of a run, which holds {run}"
     expected = f"{SINGLE_FILE} or {INDEX_FILE} in the folder"
     variants = sorted(path.name for path in folder.iterdir() if _VARIANT.fullmatch(path.name))
     if variants:
@@ -78,6 +107,9 @@ def _without_weights(folder: Path, key: str) -> tuple[str, str]:
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     if others:
         return expected, f"holds safetensors of another name, {others[0]}"
+    if old := sorted(p.name for p in folder.iterdir() if _OTHER_WEIGHTS.fullmatch(p.name)):
+        how = "load it with from_pretrained() and write it with save_pretrained()"
+        expected = f"{expected}: it holds {old[0]}; {how}, which makes safetensors"
     return expected, "has no safetensors file"
 
 
@@ -121,12 +153,13 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
         InvalidInput: the file does not exist, holds anything else, or gives a key twice.
     """
     if not path.is_file():
+        run = _checkpoints_of_a_run(path.parent)
         raise InvalidInput.of(
             ProblemType.INVALID_CHECKPOINT,
             key,
             str(path.parent),
             f"{path.name} in the folder",
-            f"has no {path.name}",
+            f"has no {path.name}{f', but {run}' if run else ''}",
         )
     try:
         text = path.read_text(encoding="utf-8")
@@ -153,7 +186,13 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def refuse_repeated_settings(folder: Path, key: str) -> None:
-    """Raise `InvalidInput` if a file of a tokenizer's settings gives a key twice."""
+    """Raise `InvalidInput` if a file of a tokenizer's settings gives a key twice.
+
+    Or if one of its files is a Git LFS pointer, which the libraries report as broken JSON.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _TOKENIZER_FILE.fullmatch(path.name) and _is_pointer(path):
+            raise _broken(path, key, "")
     for name in _TOKENIZER_SETTINGS:
         if (folder / name).is_file():
             read_json(folder / name, key)
@@ -244,7 +283,17 @@ def _header(path: Path, key: str) -> tuple[int, bytes]:
     raise _broken(path, key, "does not begin with a safetensors header")
 
 
+def _is_pointer(path: Path) -> bool:
+    kind = file_kind(path)
+    return kind is not None and "pointer" in kind.told
+
+
 def _broken(path: Path, key: str, found: str) -> InvalidInput:
+    """The error of a file; what it is by its first bytes says more than what was `found`."""
+    kind = file_kind(path)
+    if kind is not None:
+        found = f"is {kind.told}"
+        found += f": {kind.advice}" if _is_pointer(path) else ""
     return InvalidInput.of(
         ProblemType.INVALID_CHECKPOINT, key, str(path), "a complete checkpoint file", found
     )

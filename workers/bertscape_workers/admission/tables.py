@@ -9,8 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bertscape.spec import Data, Split, data_format
-from bertscape.values import InvalidInput, ProblemType
-from bertscape_workers.admission.text_files import json_objects, not_there, text_lines
+from bertscape.values import InvalidInput, ProblemType, brief
+from bertscape_workers.admission.text_files import (
+    file_kind,
+    json_objects,
+    looks_like_utf_16,
+    not_there,
+    text_lines,
+)
 
 _DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
@@ -75,8 +81,13 @@ def _shown(name: object) -> str:
 
 def _seemingly(found: Sequence[str], name: str) -> str:
     """Why it seems to be missing, judged by the header."""
-    if any("\0" in other for other in found):
+    header = "\t".join(found).encode(errors="replace")
+    if looks_like_utf_16(header):
         return ", which seems to be UTF-16 (iconv -f UTF-16 -t UTF-8 converts it)"
+    if b"\0" in header:
+        return ", which is no text: it holds zero bytes"
+    if any(other == f'"{name}"' for other in found):
+        return ", which has it in quotes: a TSV has none, a CSV may"
     if any(other.strip() == name for other in found):
         return ", which has it with a space beside it"
     if len(found) == 1:
@@ -118,8 +129,10 @@ def parquet_columns(path: Path, key: str) -> tuple[str, ...]:
     except OSError as error:
         raise not_there(path, key, error) from error
     except ArrowInvalid as error:
+        kind = file_kind(path)
+        told = f"is {kind.told}: {kind.advice}" if kind else f"({brief(error)})"
         raise InvalidInput.of(
-            ProblemType.INVALID_DATA, f"{key}.path", str(path), "a Parquet file", f"({error})"
+            ProblemType.INVALID_DATA, f"{key}.path", str(path), "a Parquet file", told
         ) from error
 
 

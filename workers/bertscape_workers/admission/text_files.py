@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from gzip import GzipFile
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
@@ -25,6 +26,63 @@ _WHOLE_FIELD = re.compile(r'(?:"(?:[^"]++|"")*+"|(?!")[^,\r\n]*)(?:,|\r\n|\r|\n)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
+# --- what a file is, whatever its name ----------------------------------------------------------
+
+_NAMED_SO = "give it the ending of what it is"
+# By its first bytes: what it is, and what to do.
+_KINDS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file", "`git lfs pull` fetches it"),
+    (b"\x1f\x8b\x08", "gzip", f"{_NAMED_SO}, as in .tsv.gz"),
+    (b"PAR1", "a Parquet file", f"{_NAMED_SO}, .parquet"),
+    (b"\x89HDF\r\n", "an HDF5 file", "write its rows as TSV, CSV, JSON or Parquet"),
+    (b"PK\x03\x04", "a zip archive", "unpack it; if it is an .xlsx, save the sheet as a CSV"),
+    (b"ARROW1\0\0", "an Arrow file", "write it as Parquet"),
+    (b"SQLite format 3\0", "an SQLite database", "write its rows as TSV, CSV, JSON or Parquet"),
+    (b"BZh91AY&SY", "bzip2", "unpack it, or pack it by gzip"),
+    (b"\xfd7zXZ\0", "xz", "unpack it, or pack it by gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unpack it, or pack it by gzip"),
+    (b"%PDF-", "a PDF", "write its rows as TSV, CSV, JSON or Parquet"),
+)
+_OF_A_HEADER = (b"\t", b"\n", b"\r", b",", b" ")  # after a column that is called PAR1
+_TAR = slice(257, 262)  # where a tar archive says what it is
+_LONGEST_MARK = _TAR.stop
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What a file is that is not what its name says."""
+
+    told: str  # as in "a Parquet file"
+    advice: str
+
+
+def kind_of(start: bytes) -> FileKind | None:
+    """What a file is by its first bytes; None if they say nothing, as those of text."""
+    if start[_TAR] == b"ustar":
+        return FileKind("a tar archive", "unpack it")
+    for mark, told, advice in _KINDS:
+        # The marks of text are whole words; behind PAR1 follows a byte that no header has.
+        if start.startswith(mark) and not (mark == b"PAR1" and start[4:5] in _OF_A_HEADER):
+            return FileKind(told, advice)
+    return None
+
+
+def file_kind(path: Path) -> FileKind | None:
+    """`kind_of` a file; None also if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return kind_of(stream.read(_LONGEST_MARK))
+    except OSError:
+        return None
+
+
+def looks_like_utf_16(start: bytes) -> bool:
+    """By its mark; or by the zeros of Latin letters, at odd places alone or at even ones."""
+    zeros = start[::2].count(0), start[1::2].count(0)
+    one_sided = 10 * min(zeros) < max(zeros) and len(start) < 8 * max(zeros)
+    return one_sided or start.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
 # --- opening ------------------------------------------------------------------------------------
 
 
@@ -34,10 +92,15 @@ def _text(path: Path, key: str, newline: str = "") -> Iterator[TextIO]:
     try:
         # utf-8-sig drops the byte-order mark that spreadsheets write.
         with _opened(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline=newline) as stream:
+            _refuse_other_kind(raw.peek(_LONGEST_MARK), path, key)
             yield stream
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InvalidInput.of(
-            ProblemType.INVALID_DATA, f"{key}.path", str(path), "a whole gzip file", f"({error})"
+            ProblemType.INVALID_DATA,
+            f"{key}.path",
+            str(path),
+            "a whole gzip file",
+            _no_gzip(path) or f"({error})",
         ) from error
     except OSError as error:
         raise not_there(path, key, error) from error
@@ -52,6 +115,27 @@ def _opened(path: Path) -> GzipFile | BufferedReader:
     return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
+def _refuse_other_kind(start: bytes, path: Path, key: str) -> None:
+    kind = kind_of(start)
+    if kind is not None:
+        unpacked = " when unpacked" if path.suffix.lower() == ".gz" else ""
+        raise InvalidInput.of(
+            ProblemType.INVALID_DATA,
+            f"{key}.path",
+            str(path),
+            f"the text of a {data_format(path)} file: {kind.advice}",
+            f"is {kind.told}{unpacked}",
+        )
+
+
+def _no_gzip(path: Path) -> str:
+    """What a file is instead, although its name says gzip; empty if it is gzip."""
+    kind = file_kind(path)
+    if kind is not None:
+        return "" if kind.told == "gzip" else f"is {kind.told}: {kind.advice}"
+    return f"is not compressed: name it {path.stem}"
+
+
 def not_there(path: Path, key: str, error: OSError) -> InvalidInput:
     """The error of a file that cannot be read."""
     return InvalidInput.of(
@@ -63,8 +147,10 @@ def _encoding(path: Path) -> str:
     """The encoding that the text seems to have, and how to convert it."""
     with _opened(path) as stream:
         start = stream.read(_LOOKED_AT)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+    if looks_like_utf_16(start):
         return "UTF-16 (iconv -f UTF-16 -t UTF-8 converts it)"
+    if b"\0" in start:
+        return "no text at all: it holds zero bytes"
     return "Latin-1 or Windows-1252 (iconv -f WINDOWS-1252 -t UTF-8 converts it)"
 
 

@@ -87,6 +87,64 @@ def refuse_bare_encoder(names: Iterable[str], key: str, source: str) -> None:
         raise _refusal(found, key, source, expected, "holds its encoder without the prefix")
 
 
+_DENSE = r"\.(?:weight|bias)"
+_OF_BERT = re.compile(
+    r"embeddings\.(?:word|position|token_type)_embeddings\.weight"
+    rf"|(?:embeddings\.LayerNorm|embeddings_project|pooler\.dense){_DENSE}"
+    r"|encoder\.layer\.\d+\.(?:attention\.self\.(?:query|key|value)"
+    r"|attention\.output\.(?:dense|LayerNorm)|intermediate\.dense|output\.(?:dense|LayerNorm))"
+    rf"{_DENSE}"
+)
+_OF_DISTILBERT = re.compile(
+    rf"embeddings\.(?:word|position)_embeddings\.weight|embeddings\.LayerNorm{_DENSE}"
+    r"|transformer\.layer\.\d+\.(?:attention\.[qkv]_lin|attention\.out_lin|sa_layer_norm"
+    rf"|ffn\.lin[12]|output_layer_norm){_DENSE}"
+)
+_WITHOUT_POOLER = {
+    "camembert": _OF_BERT,
+    "electra": _OF_BERT,
+    "distilbert": _OF_DISTILBERT,
+    "roberta": _OF_BERT,
+    "xlm-roberta": _OF_BERT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What is known of a family's backbone without building its model."""
+
+    names: re.Pattern[str] | None  # of its tensors, without the prefix; None if not known
+    pooler: bool  # whether its classifier may have one
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Family":
+        """The family of a `config.json`."""
+        name = str(config.get("model_type"))
+        names = _OF_BERT if name == "bert" else _WITHOUT_POOLER.get(name)
+        known = not config.get("add_cross_attention")
+        return cls(names if known else None, name not in _WITHOUT_POOLER)
+
+    def counts(self, name: str) -> bool:
+        """Whether a tensor may belong to the backbone: not a pooler that the family lacks."""
+        return self.pooler or not name.startswith("pooler.")
+
+    def refuse_foreign(self, names: Iterable[str], key: str, source: str) -> None:
+        """Raise `InvalidInput` for a checkpoint with tensors that its architecture has not.
+
+        Args:
+            names: of tensors of the backbone, without the prefix.
+            key: the checkpoint's key in the job spec.
+            source: its folder.
+        """
+        found = [name for name in names if self.names and not self.names.fullmatch(name)]
+        if found:
+            raise _refusal(found, key, source, _ALL_READ, _NOT_READ)
+
+
+_ALL_READ = "tensors of its config.json's architecture, known buffers and other tasks' heads alone"
+_NOT_READ = "holds tensors that would not be read"
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a classifier reads of a checkpoint, by the names in its state dict."""
@@ -148,13 +206,7 @@ def refuse_unused(
     """
     found = known.unused(names, head=head)
     if found:
-        raise _refusal(
-            found,
-            key,
-            source,
-            "tensors of its config.json's architecture, known buffers and other tasks' heads alone",
-            "holds tensors that would not be read",
-        )
+        raise _refusal(found, key, source, _ALL_READ, _NOT_READ)
 
 
 def _refusal(names: list[str], key: str, source: str, expected: str, found: str) -> InvalidInput:

@@ -27,6 +27,7 @@ from bertscape_workers.admission import (
     TensorHeader,
     lacking,
     read_json,
+    refuse_no_folder,
     tensor_headers,
     unread_files,
     weight_files,
@@ -103,10 +104,7 @@ def locate_tokenizer(checkpoint: Checkpoint, key: str) -> CheckpointFiles:
             plain(checkpoint),
             "a folder or a hub id: a job's output is known to its service alone",
         )
-    if not Path(checkpoint).is_dir():
-        raise InvalidInput.of(
-            ProblemType.PATH_NOT_FOUND, key, checkpoint, "a checkpoint folder", "is not there"
-        )
+    refuse_no_folder(Path(checkpoint), key)
     return CheckpointFiles(key, checkpoint, Path(checkpoint))
 
 

@@ -211,10 +211,19 @@ def _table_records(path: Path, key: str, data: Data) -> Iterator[_Record]:
                 ProblemType.INVALID_DATA,
                 f"{key}.path",
                 f"{path}, line {number}",
-                f"{len(header)} columns, as in the header",
+                f"{len(header)} columns, as in the header{_why(cells)}",
                 f"has {len(cells)}",
             )
         yield _Record(f"line {number}", dict(zip(header, cells, strict=True)))
+
+
+def _why(cells: list[str]) -> str:
+    """Why a line has another number of cells, if it shows."""
+    if not any(cell.strip() for cell in cells):
+        return "; the line is blank"
+    if any(cell.startswith('"') != cell.endswith('"') for cell in cells):
+        return "; it has a quote at one end of a field, and in a TSV quotes are text"
+    return ""
 
 
 def _json_records(path: Path, key: str) -> Iterator[_Record]:
