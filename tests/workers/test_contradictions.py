@@ -172,6 +172,9 @@ def test_a_pooler_that_the_classifier_leaves_out_is_no_contradiction(tmp_path: P
     extra = {"roberta.pooler.dense.weight": torch.ones(32, 32), "lm_head.bias": torch.ones(19)}
     folder = with_tensors(inputs.pretrained, tmp_path / "pooled", extra)
     prepare(spec(inputs, "model.pretrained", folder))
+    tuned = with_tensors(inputs.finetuned, tmp_path / "tuned", extra)
+    for call in CALLS:  # nor does θ0 lack what θ1 does not use
+        call(spec(inputs, "model.finetuned", tuned))
 
 
 # --- one function for all -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tests.workers.tiny_inputs import Inputs
 from tests.workers.trainings import check, finetune, training_spec
 
 from bertscape.spec import FinetuneSpec
-from bertscape.values import InvalidInput, ProblemType
+from bertscape.values import InvalidInput, LogEntry, ProblemType
 from bertscape_workers.training import train
 from bertscape_workers.training.kept_checkpoints import trajectory
 
@@ -39,7 +39,8 @@ def test_the_step_is_named_and_the_checkpoints_before_it_stay(
 
 def test_the_step_is_exact_between_two_entries_of_the_log(bert: Inputs, tmp_path: Path) -> None:
     """Of 500 steps each tenth is logged; with a checkpoint at each step, every one."""
-    steps, logged = [], []
+    steps: list[int] = []
+    logged: list[LogEntry] = []
     for keep in (1, 500):
         job = spec(bert, learning_rate=1e10, max_steps=500, keep=keep)
         with pytest.raises(InvalidInput) as caught:

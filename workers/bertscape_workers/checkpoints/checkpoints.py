@@ -125,7 +125,7 @@ def _snapshot(checkpoint: Hub, key: str) -> Path:
             key,
             f"{checkpoint.hub}{revision}",
             "a model on the hub or in its local cache",
-            f"({brief(error)})",
+            f"({brief(error, 400)})",
         ) from error
 
 
