@@ -19,7 +19,7 @@ from bertscape_workers.running.local_run import run_job
 
 Tensors = dict[str, torch.Tensor]
 FOLDERS = {"model.pretrained": "pretrained", "model.finetuned": "finetuned", "y.toward": "toward"}
-CALLS = [admit, prepare]
+CALLS: list[Callable[[Any], object]] = [admit, prepare]
 
 
 def copied(source: Path, folder: Path, **settings: Any) -> Path:
