@@ -25,7 +25,7 @@ def test_a_new_name_an_empty_file_and_an_earlier_result_are_taken(
 def test_a_file_of_another_kind_stays(tmp_path: Path, content: str) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(content)
-    with pytest.raises(InvalidInput, match="-o: .*is a file of another kind; expected a new name"):
+    with pytest.raises(InvalidInput, match=r"-o: .*is a file of another kind; expected a new name"):
         refuse_unwritable(path, RESULT)
     assert path.read_text() == content
 
