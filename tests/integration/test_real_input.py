@@ -53,7 +53,7 @@ def finetune(pretrained: Path, task: Path, output: Path) -> list[Path]:
         *("--train", str(task / "train.tsv"), "--eval", str(task / "dev.tsv")),
         *("--text", "sentence1", "sentence2", "--max-length", str(MAX_LENGTH)),
         *("--epochs", "2", "--batch-size", str(BATCH), "--learning-rate", "1e-4", "--seed", "0"),
-        *("--output", str(output)),
+        *("--threads", "1", "--output", str(output)),
     ]
     subprocess.run(command, check=True, timeout=600)
     return sorted(output.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
