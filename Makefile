@@ -44,14 +44,18 @@ mrpc-rte: install
 # reports, or compute long.
 SLOW := client/readings/test_coverage.py client/report/test_report.py \
 	client/study/test_paper_command.py client/study/test_running.py \
-	client/test_documentation.py client/test_plot.py \
-	service/test_demo_study.py service/test_serve.py workers/architectures workers/test_costs.py \
-	workers/test_fine_tuning.py workers/test_freed_memory.py workers/test_full_disk.py \
-	workers/test_generated_language.py workers/test_layer_groups.py workers/test_local_cache.py \
-	workers/test_local_run.py workers/test_numeric_settings.py workers/test_packed_evaluator.py \
-	workers/test_packed_minilm.py workers/test_packed_prefix.py workers/test_packed_varlen.py \
+	client/test_documentation.py client/test_light_install.py client/test_plot.py \
+	client/test_public_names.py service/test_demo_study.py service/test_scheduler_simulation.py \
+	service/test_serve.py workers/architectures workers/test_checkpoints.py \
+	workers/test_contradictions.py workers/test_costs.py workers/test_evaluator.py \
+	workers/test_evaluators.py workers/test_fine_tuning.py workers/test_freed_memory.py \
+	workers/test_full_disk.py workers/test_generated_language.py workers/test_layer_groups.py \
+	workers/test_local_cache.py workers/test_local_run.py workers/test_numeric_settings.py \
+	workers/test_packed_evaluator.py workers/test_packed_minilm.py \
+	workers/test_packed_prefix.py workers/test_packed_varlen.py workers/test_paired.py \
 	workers/test_precision.py workers/test_principal_components.py \
 	workers/test_resumed_training.py workers/test_rollback.py workers/test_rounds.py \
+	workers/test_self_checks.py workers/test_tokenizer_fit.py \
 	workers/test_training_precision.py workers/test_wrapped_names.py
 
 quick: install
