@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bertscape.values import EstimateKept, JobEstimate, SplitEstimate
 
 _UNKNOWN = "not known"
-_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
+_DECIMAL = ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP")
 _BINARY = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -61,22 +61,22 @@ def kept_text(kept: "EstimateKept | None") -> str:
 
 def operations(flops: float | None) -> str:
     """A number of operations for people: "1.23 PFLOP"."""
-    if flops is None:
-        return _UNKNOWN
-    place = 0
-    while flops >= 1000 and place < len(_PREFIXES) - 1:
-        flops, place = flops / 1000, place + 1
-    return f"{flops:.3g} {_PREFIXES[place]}FLOP"
+    return _scaled(flops, 1000, _DECIMAL)
 
 
 def size(count: float | None) -> str:
     """A number of bytes for people: "1.5 GiB"."""
-    if count is None:
+    return _scaled(count, 1024, _BINARY)
+
+
+def _scaled(value: float | None, step: int, units: Sequence[str]) -> str:
+    """Three digits in the largest unit that it reaches; each unit is `step` of the one before."""
+    if value is None:
         return _UNKNOWN
     place = 0
-    while count >= 1024 and place < len(_BINARY) - 1:
-        count, place = count / 1024, place + 1
-    return f"{count:.3g} {_BINARY[place]}"
+    while value >= step and place < len(units) - 1:
+        value, place = value / step, place + 1
+    return f"{value:.3g} {units[place]}"
 
 
 def _row(one: "JobEstimate | StudyEstimate") -> list[str]:

@@ -7,6 +7,7 @@ whatever the order in which tiles were done, so that equal rounds make equal byt
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,16 +81,15 @@ def tiles_to_follow(
         Nothing while a round lacks a tile, and once the surface is as sharp as it is to be, or all
         examples are used; nothing of a job that does not sharpen.
     """
-    if not isinstance(spec, LandscapeSpec) or not isinstance(findings, Findings):
+    if not spec.sharpens or findings is None:
         return ()
-    if not spec.sharpens:
-        return ()
+    spec, found = cast(LandscapeSpec, spec), cast(Findings, findings)  # no other kind sharpens
     tiles = list(done)
-    each, sizes = len(spec.tiles(tile_points)), round_sizes(findings)
+    each, sizes = len(spec.tiles(tile_points)), round_sizes(found)
     reached, begun = divmod(len(tiles), each)
     if begun or not 0 < reached < len(sizes):
         return ()
-    numbers, _, _ = gather_rounds(spec, findings, tile_points, tiles)
+    numbers, _, _ = gather_rounds(spec, found, tile_points, tiles)
     return () if _is_sharp(spec, numbers) else tuple(range(reached * each, (reached + 1) * each))
 
 

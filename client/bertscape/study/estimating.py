@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertscape.http import Client
-from bertscape.spec import StudySpec
+from bertscape.spec import KINDS, StudySpec
 from bertscape.study.folder import StepRecord
 from bertscape.study.plan import Step, plan
 from bertscape.study.running import earlier_steps, identities_of
@@ -36,9 +36,9 @@ class StudyEstimate:
     @property
     def seconds(self) -> float | None:
         """Until the last job is done. Trainings run side by side, each on one worker."""
-        trainings = [job for job in self.jobs.values() if job.kind == "finetune"]
+        trainings = [job for job in self.jobs.values() if KINDS[job.kind].trains]
         alone = [job.seconds for job in trainings]
-        others = _sum(job.seconds for job in self.jobs.values() if job.kind != "finetune")
+        others = _sum(job.seconds for job in self.jobs.values() if not KINDS[job.kind].trains)
         together = _sum(alone)
         if together is None or others is None:
             return None
